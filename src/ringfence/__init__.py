@@ -1,0 +1,1 @@
+"""Consistent-hash placement, distributed locks and distributed transactions, joined by fences."""

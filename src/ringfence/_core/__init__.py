@@ -1,0 +1,9 @@
+"""The compiled hot paths: hashing, ring search and the lease table; pure functions and small values."""
+
+from ringfence._core import _twins
+
+IMPLEMENTATION = _twins.choose()
+"""`"c"` when the compiled modules are in use, else `"python"`."""
+
+for _name in _twins.MODULES:
+    _twins.load(_name, IMPLEMENTATION)

@@ -1,0 +1,137 @@
+"""Protocols are generators; I/O stands at the edge.
+
+A protocol (acquire a lock, commit in two phases, recover) is a generator that yields *effects* and is sent
+their results. It knows no socket, thread, event loop or clock. A *driver* performs the effects: `run` here for
+threads, `arun` for asyncio, and the simulator in `ringfence.testing` under a seeded schedule. All three share
+every line that can be wrong.
+
+    def transfer(store):
+        started = yield Now()
+        answer = yield Call(store, "grant", ("x", owner, 10.0))
+        yield Sleep(0.01)
+        return answer
+
+An exception raised by an effect is thrown into the generator at its `yield`, so protocols use plain
+`try` / `except` / `finally`. `KeyboardInterrupt` and `asyncio.CancelledError` are thrown in likewise: a protocol
+that holds something must give it back in `finally`, where it may yield further effects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Call:
+    """Ask `target` to carry out `operation(*args)`; the answer is what it returns."""
+
+    target: Any
+    operation: str
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class Parallel:
+    """Ask several targets at once; the answer is a list in the same order, an exception standing for a failure."""
+
+    calls: tuple[Call, ...]
+
+
+@dataclass(slots=True)
+class Sleep:
+    """Let `seconds` pass."""
+
+    seconds: float
+
+
+@dataclass(slots=True)
+class Now:
+    """The answer is the driver's clock in seconds; it never goes back and runs on while the machine sleeps."""
+
+
+Effect: TypeAlias = Call | Parallel | Sleep | Now
+Effects: TypeAlias = Generator[Effect, Any, T]
+"""A protocol that returns a `T`."""
+
+
+def now() -> float:
+    """Seconds on a clock that never goes back and, where the system has one, runs on in suspend."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def run(steps: Effects[T]) -> T:
+    """Drive a protocol to its end in this thread, and return its result."""
+    resume: Any = steps.send
+    value: Any = None
+    while True:
+        try:
+            effect = resume(value)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            value = _perform(effect)
+            resume = steps.send
+        except BaseException as error:  # thrown in, so that the protocol can clean up
+            value = error
+            resume = steps.throw
+
+
+async def arun(steps: Effects[T]) -> T:
+    """Drive a protocol to its end in this task, and return its result."""
+    resume: Any = steps.send
+    value: Any = None
+    while True:
+        try:
+            effect = resume(value)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            value = await _aperform(effect)
+            resume = steps.send
+        except BaseException as error:  # cancellation too: the protocol gives back what it holds
+            value = error
+            resume = steps.throw
+
+
+def _perform(effect: Effect) -> Any:
+    match effect:
+        case Call():
+            return getattr(effect.target, effect.operation)(*effect.args)
+        case Now():
+            return now()
+        case Sleep():
+            return time.sleep(effect.seconds)
+        case Parallel():
+            return [_outcome(call) for call in effect.calls]
+
+
+async def _aperform(effect: Effect) -> Any:
+    match effect:
+        case Call():
+            answer = getattr(effect.target, effect.operation)(*effect.args)
+            return await answer if inspect.isawaitable(answer) else answer
+        case Now():
+            return now()
+        case Sleep():
+            return await asyncio.sleep(effect.seconds)
+        case Parallel():
+            return await asyncio.gather(*map(_aperform, effect.calls), return_exceptions=True)
+
+
+def _outcome(call: Call) -> Any:
+    try:
+        return _perform(call)
+    except Exception as error:
+        return error
