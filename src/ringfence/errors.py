@@ -103,7 +103,9 @@ class LeaseLost(LockError):
     """
 
     def __init__(self, name: str, fence: int) -> None:
-        super().__init__(f"the lease on {name!r} (fence {fence}) is lost; stop the work it protected and acquire again")
+        super().__init__(
+            f"the lease on {name!r} (fence {fence}) is lost; stop the work it protected and acquire again"
+        )
         self.name = name
         self.fence = fence
 
@@ -177,7 +179,9 @@ class InDoubt(TransactionError):
     """
 
     def __init__(self, gid: str, reason: str) -> None:
-        super().__init__(f"transaction {gid} is in doubt: {reason}; ask outcome({gid!r}) later, or run recover()")
+        super().__init__(
+            f"transaction {gid} is in doubt: {reason}; ask outcome({gid!r}) later, or run recover()"
+        )
         self.gid = gid
         self.reason = reason
 

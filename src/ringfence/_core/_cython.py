@@ -2,4 +2,5 @@
 
 Interpreted, they do nothing.
 """
+
 compiled = False

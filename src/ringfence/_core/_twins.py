@@ -31,7 +31,9 @@ def choose(wanted: str | None = os.environ.get("RINGFENCE_IMPL")) -> str:
     if wanted not in ("c", "python"):
         raise ImportError(f"RINGFENCE_IMPL={wanted!r}: it takes 'c' or 'python'")
     if wanted == "c" and not built:
-        raise ImportError("RINGFENCE_IMPL=c, but the compiled modules are missing; install with a C compiler at hand")
+        raise ImportError(
+            "RINGFENCE_IMPL=c, but the compiled modules are missing; install with a C compiler at hand"
+        )
     return wanted
 
 
