@@ -1,0 +1,45 @@
+"""Store URLs: which backend, and where it keeps its data.
+
+`sqlite:///rel.db` is a relative path and `sqlite:////abs/file.db` an absolute one, as in SQLAlchemy. `memory://name`
+is one store per name and process.
+"""
+
+from __future__ import annotations
+
+from ringfence.errors import InvalidType, InvalidValue
+
+KNOWN = ("memory", "sqlite")
+
+
+def split(url: str, known: tuple[str, ...] = KNOWN) -> tuple[str, str]:
+    """Split a URL into its scheme and what follows `://`.
+
+    Raises:
+        InvalidType: `url` is not a string.
+        InvalidValue: it is no URL, or its scheme is not one of `known`.
+    """
+    if not isinstance(url, str):
+        raise InvalidType(f"a store is given as a URL string, not {url!r}")
+    scheme, mark, rest = url.partition("://")
+    if not mark or scheme not in known:
+        raise InvalidValue(f"no store is known for {url!r}; a URL starts with one of {_shown(known)}")
+    return scheme, rest
+
+
+def sqlite_path(url: str) -> str:
+    """Return the path of the file named by a `sqlite:///` URL.
+
+    Raises:
+        InvalidValue: the URL names no file, or carries options.
+    """
+    _, rest = split(url, ("sqlite",))
+    path = rest.removeprefix("/")
+    if path == rest or not path or path == ":memory:":
+        raise InvalidValue(f"{url!r} names no file; write sqlite:///relative.db or sqlite:////absolute.db")
+    if "?" in path:
+        raise InvalidValue(f"{url!r} carries options; a sqlite URL is a path and nothing else")
+    return path
+
+
+def _shown(schemes: tuple[str, ...]) -> str:
+    return ", ".join(f"{scheme}://" for scheme in schemes)
