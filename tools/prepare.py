@@ -30,7 +30,7 @@ def main() -> None:
     environment, groups = Path(sys.argv[1]).absolute(), sys.argv[2:]
     python = make_environment(environment)
     if Path(sys.prefix) != environment:  # from here on it is the environment's own pip, version and headers
-        os.execv(python, [python, __file__, *sys.argv[1:]])
+        os.execv(python, [str(python), __file__, *sys.argv[1:]])
     install_groups(environment, groups)
     install_package(environment)
 
