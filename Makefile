@@ -9,11 +9,11 @@
 VENV ?= .venv
 ARGS ?=
 JOBS ?= 2
-CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+RUN := $(VENV)/bin/python
+CANDIDATES := $(if $(wildcard $(VENV)/bin/pip),$(RUN)) python3 python3.14 python3.13 python3.12 python3.11
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 
-RUN := $(VENV)/bin/python
 PREPARE = @$(if $(PYTHON),,$(error no python3 of version 3.11 or newer found; install one or say PYTHON=/path/to/it)) \
 	$(PYTHON) -c '$(NEW_ENOUGH)' || { echo '$(PYTHON): Python 3.11 or newer is needed' >&2; exit 1; }; \
 	$(PYTHON) tools/prepare.py $(VENV)

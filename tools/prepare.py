@@ -36,16 +36,29 @@ def main() -> None:
 
 
 def make_environment(environment: Path) -> Path:
-    """Return the environment's interpreter, after making the environment where it is missing."""
+    """Return the environment's interpreter, after making the environment where it is missing or half made."""
     python = environment / "bin" / "python"
-    if python.exists():
+    if (environment / "bin" / "pip").exists():
+        check_version(environment, python)
         return python
     say(f"making {environment.name} with Python {sysconfig.get_python_version()}")
-    if importlib.util.find_spec("ensurepip") and importlib.util.find_spec("venv"):
-        run(sys.executable, "-m", "venv", "--clear", environment)
-    else:
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", environment], capture_output=True, check=False
+    )
+    if made.returncode:  # Debian has venv and ensurepip in a package of their own
         run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", environment, PYTHONPATH=virtualenv())
     return python
+
+
+def check_version(environment: Path, python: Path) -> None:
+    """Leave with a clear message when the environment was made by another version of Python than asked for."""
+    version = "import sysconfig; print(sysconfig.get_python_version())"
+    there = subprocess.run([python, "-c", version], capture_output=True, text=True, check=True).stdout.strip()
+    if there != sysconfig.get_python_version():
+        sys.exit(
+            f"{environment.name} holds Python {there}, not {sysconfig.get_python_version()}: "
+            f"run `make clean` first, or name another environment with VENV=…"
+        )
 
 
 def virtualenv() -> str:
