@@ -1,1 +1,1 @@
-"""."""
+"""Locks: leases that end by themselves, fences that only grow, and guards that refuse stale ones."""

@@ -1,1 +1,72 @@
-"""."""
+"""Lock stores: what arbitrates between holders and issues the fences, one backend a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Claim(NamedTuple):
+    """What a holder says it holds, and for how long it wants to.
+
+    Attributes:
+        name: the lock.
+        owner: the id of this one acquisition.
+        fence: the number the store issued with the grant.
+        ttl: seconds.
+    """
+
+    name: str
+    owner: str
+    fence: int
+    ttl: float
+
+
+class Holder(NamedTuple):
+    """Who holds a lock.
+
+    Attributes:
+        name: the lock.
+        owner: the id of the acquisition that holds it.
+        fence: the fence of the grant.
+        remaining: seconds until the lease ends unless it is renewed.
+    """
+
+    name: str
+    owner: str
+    fence: int
+    remaining: float
+
+
+class LockStore(Protocol):
+    """What a lock backend does. Every method may be asked twice with the same arguments without harm.
+
+    A lease in the store ends by the store's own clock, `ttl` seconds after a grant or renewal arrived, and never
+    sooner than an earlier answer promised. A store that does not answer raises `StoreTimeout` (nothing happened)
+    or `OutcomeUnknown`.
+    """
+
+    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+        """Give the lock to `owner` and return the fence; None if another has it.
+
+        The fence is issued in the same atomic step, and greater than every fence issued for this lock before,
+        across restarts. An owner that holds the lock already gets the same fence again, and is extended.
+        """
+
+    def renew(self, claims: Sequence[Claim]) -> list[bool]:
+        """Extend the leases that are still held, by owner and fence; for each claim, say whether it is."""
+
+    def release(self, name: str, owner: str, fence: int) -> bool:
+        """Free the lock if this owner holds it with this fence; say whether it did."""
+
+    def withdraw(self, name: str, owner: str) -> None:
+        """Free the lock if this owner holds it with whatever fence: its grant was never answered."""
+
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds a lock."""
+
+    def leases(self) -> list[Holder]:
+        """Return all locks that are held, by name."""
+
+    def close(self) -> None:
+        """Give up files and connections; leases stay as they are. Closing twice is harmless."""

@@ -1,0 +1,68 @@
+"""The rules that make a lock safe, one small function each, and the times at which things are tried again.
+
+Stores and protocols call them by this module's name, so that a test can switch one off in one place and show
+what it prevents.
+"""
+
+from __future__ import annotations
+
+_YEAR_2020 = 1_577_836_800
+
+
+def deadline(sent: float, answered: float, ttl: float) -> float:
+    """Return when a lease ends for its holder, counted from before the request.
+
+    The store may have answered late, but it cannot have granted early.
+    """
+    return min(sent, answered) + ttl
+
+
+def is_over(deadline: float, now: float) -> bool:
+    """Say whether a lease has ended; it is over at its deadline, not after it."""
+    return deadline <= now
+
+
+def is_holder(held_owner: str, held_fence: int, owner: str, fence: int) -> bool:
+    """Say whether a claim is the one that holds the lock, by owner and by fence.
+
+    So a late renewal or release never touches a newer grant.
+    """
+    return held_owner == owner and held_fence == fence
+
+
+def next_fence(last: int, wall: float) -> int:
+    """Return the fence of a new grant: above the last one, and above those of a store whose file was lost.
+
+    Args:
+        last: the last fence the store issued, 0 if it knows of none.
+        wall: seconds since 1970.
+
+    Returns:
+        Microseconds since 2020, or `last + 1` where that is more; below 2**53 until the year 2305.
+    """
+    return max(last + 1, int((wall - _YEAR_2020) * 1e6))
+
+
+def admits(mark: int, fence: int) -> bool:
+    """Say whether a guard lets a write through; the holder that wrote last may write again."""
+    return fence >= mark
+
+
+def renew_at(deadline: float, ttl: float) -> float:
+    """Return when to renew: after a third of the ttl, which leaves two thirds for trying again."""
+    return deadline - ttl * 2 / 3
+
+
+def retry_at(now: float, ttl: float) -> float:
+    """Return when to try an unanswered renewal again."""
+    return now + min(ttl / 20, 1.0)
+
+
+def backoff(attempt: int, jitter: float) -> float:
+    """Return how long a waiter sleeps before it asks again: 1 ms, doubling up to 25 ms, less up to a half.
+
+    Args:
+        attempt: how often it has asked in vain before, from 0.
+        jitter: a random number from 0 to 1, so that waiters do not ask in step.
+    """
+    return min(0.001 * 2.0 ** min(attempt, 5), 0.025) * (1 - jitter / 2)
