@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from ringfence.errors import (
     BackendUnavailable,
@@ -29,9 +29,11 @@ class Connection(sqlite3.Connection):
 
     Attributes:
         path: the file, as it was given to `connect`.
+        companion: what its owner keeps beside it.
     """
 
     path: str = ""
+    companion: Any = None
 
 
 CONNECTION: type[Connection] = Connection
@@ -90,7 +92,7 @@ def _write_ahead(connection: Connection, deadline: float) -> None:
 
 
 class translating:  # noqa: N801  (reads as a statement: `with translating(path):`)
-    """Raise SQLite's errors about the file `path` as errors of this library; those of the SQL pass unchanged."""
+    """Raise SQLite's errors about the file `path` as our own; those of the SQL itself pass unchanged."""
 
     __slots__ = ("_path",)
 
@@ -226,6 +228,10 @@ class Pool:
                 return self._idle.pop()
         return self._open()
 
+    def borrow(self) -> _Borrowed:
+        """`with pool.borrow() as connection:` uses a connection once, translates errors, drops one that failed."""
+        return _Borrowed(self)
+
     def give(self, connection: Connection) -> None:
         """Take back a connection that is in no transaction."""
         with self._guard:
@@ -259,6 +265,37 @@ class Pool:
             _inherited.extend(self._idle)
             self._idle = []
             self._process = os.getpid()
+
+
+class _Borrowed:
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> Connection:
+        self._connection = self._pool.take()
+        return self._connection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._pool.give(self._connection)
+            return
+        self._connection.close()
+        translating(self._pool.path).__exit__(kind, error, trace)
+
+
+def leave_to_parent(connection: Connection) -> None:
+    """Keep a connection inherited in a fork open and untouched: here it may be neither used nor closed."""
+    _inherited.append(connection)
+
+
+def has_table(connection: Connection, table: str) -> bool:
+    """Is there a table of that name?"""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None
 
 
 _inherited: list[

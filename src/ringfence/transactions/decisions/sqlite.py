@@ -1,0 +1,116 @@
+"""Decisions in an SQLite file, shared by the processes of one machine."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from ringfence._sqlite import Connection, Pool, has_table, immediate, translating
+from ringfence.errors import StoreDamaged, StoreError, StoreTimeout
+from ringfence.transactions.decisions import check_outcome, recorded
+from ringfence.transactions.gid import Gid, check_name
+from ringfence.transactions.outcome import Outcome
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS ringfence_epoch (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS ringfence_decision (gid TEXT PRIMARY KEY, outcome TEXT NOT NULL) WITHOUT ROWID",
+)
+_BEGIN_EPOCH = """
+    INSERT INTO ringfence_epoch VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1 RETURNING epoch
+"""
+
+
+class SqliteDecisions:
+    """A `DecisionStore` in the file `path`; one row of some 40 bytes a two-phase transaction, kept for ever.
+
+    After the disk failed under a decision this object takes no more of them: what the system's cache says then is
+    not what the disk says. A new process reads the disk.
+
+    Args:
+        path: the file, in a folder that exists.
+        timeout: seconds to wait for other processes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
+        self.path = os.fspath(path)
+        self._pool = Pool(self.path, timeout=timeout, prepare=_make_tables)
+        self._poison: str | None = None
+        self._turn = threading.Lock()
+
+    def begin_epoch(self, name: str) -> int:
+        """Add one to the epoch of `name`, durably, and return it."""
+        check_name(name)
+        with self._pool.borrow() as connection, immediate(connection):
+            [(epoch,)] = connection.execute(_BEGIN_EPOCH, (name,)).fetchall()
+        return int(epoch)
+
+    def epoch(self, name: str) -> int:
+        """The newest epoch of `name`, 0 if it never started."""
+        with self._pool.borrow() as connection:
+            return _newest(connection, name)
+
+    def put_if_absent(self, gid: str, outcome: Outcome) -> Outcome:
+        """Record `outcome` durably unless one stands; return the one that stands.
+
+        Raises:
+            OutcomeUnknown: the disk failed; the row may or may not be there.
+            StoreError: nothing was recorded: the disk failed before, or the file cannot be used.
+        """
+        check_outcome(outcome)
+        parsed = Gid.parse(gid)
+        with self._turn, self._pool.borrow() as connection:
+            self._refuse_when_poisoned()
+            try:
+                with translating(self.path), immediate(connection):
+                    return _standing(connection, gid) or _record(connection, parsed, outcome)
+            except StoreError as error:
+                self._poison_after(error)
+                raise
+
+    def get(self, gid: str) -> Outcome | None:
+        """The outcome that stands, or None."""
+        with self._pool.borrow() as connection:
+            return _standing(connection, gid)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._pool.close()
+
+    def _refuse_when_poisoned(self) -> None:
+        if self._poison is not None:
+            raise StoreError(f"no more decisions in this process, start a new one: {self._poison}")
+
+    def _poison_after(self, error: StoreError) -> None:
+        if not isinstance(error, StoreTimeout):
+            self._poison = str(error)
+
+
+def _make_tables(connection: Connection) -> None:
+    if not has_table(connection, "ringfence_decision"):
+        with immediate(connection):
+            for table in _TABLES:
+                connection.execute(table)
+
+
+def _newest(connection: Connection, name: str) -> int:
+    row = connection.execute("SELECT epoch FROM ringfence_epoch WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _standing(connection: Connection, gid: str) -> Outcome | None:
+    row = connection.execute("SELECT outcome FROM ringfence_decision WHERE gid = ?", (gid,)).fetchone()
+    return None if row is None else _known(row[0], connection.path)
+
+
+def _known(outcome: str, path: str) -> Outcome:
+    try:
+        return Outcome(outcome)
+    except ValueError as error:
+        message = f"{path!r} holds a decision {outcome!r}, which is none; restore it from a copy"
+        raise StoreDamaged(message) from error
+
+
+def _record(connection: Connection, gid: Gid, outcome: Outcome) -> Outcome:
+    outcome = recorded(str(gid), outcome, _newest(connection, gid.name))
+    connection.execute("INSERT INTO ringfence_decision VALUES (?, ?)", (str(gid), outcome.value))
+    return outcome

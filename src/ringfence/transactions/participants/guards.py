@@ -1,0 +1,40 @@
+"""Guard triggers: programs that use plain SQLite cannot change a file while prepared work stands in it."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+_MESSAGE = "ringfence: prepared work of a transaction stands in this file; try again later, or run recover()"
+
+_UNGUARDED = r"""
+    WITH operation (name) AS (VALUES ('insert'), ('update'), ('delete'))
+    SELECT t.name, operation.name FROM sqlite_master AS t, operation
+    WHERE t.type = 'table' AND t.rootpage > 0
+      AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~' AND t.name NOT LIKE 'ringfence~_%' ESCAPE '~'
+      AND NOT EXISTS (
+        SELECT 1 FROM sqlite_master AS g
+        WHERE g.type = 'trigger' AND g.tbl_name = t.name COLLATE NOCASE
+          AND g.name LIKE 'ringfence~_guard~_' || operation.name || '~_%' ESCAPE '~')
+"""
+
+
+def install(connection: sqlite3.Connection) -> bool:
+    """Guard every ordinary table that is not guarded yet, in the transaction that is open; was there any?
+
+    Views and virtual tables cannot have such triggers: the tables beneath them are guarded. Tables whose names
+    begin with `ringfence_` are the library's own.
+    """
+    found = connection.execute(_UNGUARDED).fetchall()
+    for table, operation in found:
+        connection.execute(_trigger(table, operation))
+    return bool(found)
+
+
+def _trigger(table: str, operation: str) -> str:
+    # named at random: a table that was renamed keeps its triggers, and leaves its name to another one
+    quoted = table.replace('"', '""')
+    return (
+        f'CREATE TRIGGER ringfence_guard_{operation}_{secrets.token_hex(8)} BEFORE {operation} ON "{quoted}" '
+        f"WHEN EXISTS (SELECT 1 FROM ringfence_intent) BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
+    )

@@ -1,0 +1,235 @@
+"""An SQLite file as a participant.
+
+::
+
+    begin             BEGIN IMMEDIATE, no intent stands; SAVEPOINT; statements run for real and are recorded
+    prepare           ROLLBACK TO the savepoint, INSERT the record as *intent*, COMMIT: one fsync, no gap in the lock
+    commit            BEGIN IMMEDIATE, run the record again, DELETE the intent, COMMIT
+    rollback          ROLLBACK; or, prepared, DELETE the intent
+    commit_one_phase  mark the gid as committed, COMMIT
+
+At most one intent stands in a file. While it does, other branches wait to begin, and guard triggers refuse the
+writes of programs that use plain SQLite. A change of the schema by such a program cannot be refused; if it makes the
+record impossible to run again, the intent is kept and `HeuristicOutcome` says so.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+
+from ringfence import _sqlite
+from ringfence._sqlite import Connection, Pool, immediate
+from ringfence.errors import Aborted, HeuristicOutcome, InDoubt, InvalidValue
+from ringfence.transactions.gid import Gid
+from ringfence.transactions.outcome import Outcome, Vote
+from ringfence.transactions.participants import guards, redo, settled
+from ringfence.transactions.participants.branch import SqliteBranch
+from ringfence.transactions.participants.deterministic import Answers
+
+_INTENT = (
+    "CREATE TABLE IF NOT EXISTS ringfence_intent (gid TEXT PRIMARY KEY, redo TEXT NOT NULL) WITHOUT ROWID"
+)
+
+
+class SqliteParticipant:
+    """A `Participant` whose branches run SQL on the file `path`.
+
+    Args:
+        path: the file, in a folder that exists; made when missing.
+        timeout: seconds that `begin` waits for other transactions on the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
+        self.path = os.fspath(path)
+        self._timeout = timeout
+        self._pool = Pool(self.path, timeout=timeout, prepare=_make_ready)
+        self._branches: dict[str, SqliteBranch] = {}
+        self._guarded: int | None = None
+
+    def begin(self, gid: str) -> SqliteBranch:
+        """Start the branch of `gid`: take the file's write lock, once no prepared work stands in the file."""
+        parsed = Gid.parse(gid)
+        if gid in self._branches:
+            raise InvalidValue(f"the branch of {gid} on {self.path!r} is open already")
+        connection = self._pool.take()
+        try:
+            self._lock(connection)
+            connection.execute("SAVEPOINT ringfence_work")
+            connection.execute(Answers.START)
+        except BaseException:
+            connection.close()
+            raise
+        connection.companion.begin()
+        branch = self._branches[gid] = SqliteBranch(parsed, connection)
+        return branch
+
+    def prepare(self, gid: str) -> Vote:
+        """Keep the branch's statements as an intent, durably, in place of what they did."""
+        branch = self._end(gid)
+        if branch is None:
+            return self._prepared_before(gid)
+        with _Last(self._pool, branch.connection) as connection:
+            branch.refuse_failed()
+            if not branch.wrote:
+                return Vote.READ_ONLY
+            kept = redo.encode(branch.redo)
+            connection.execute("ROLLBACK TO ringfence_work")
+            self._guard(connection)
+            keep_intent(connection, gid, kept)
+            _sqlite.commit(connection)
+            return Vote.YES
+
+    def commit(self, gid: str) -> None:
+        """Run the intent's statements again, and take it away, in one transaction."""
+        with self._pool.borrow() as connection, immediate(connection):
+            kept = connection.execute("SELECT redo FROM ringfence_intent WHERE gid = ?", (gid,)).fetchone()
+            if kept is not None:
+                connection.execute("DELETE FROM ringfence_intent WHERE gid = ?", (gid,))
+                self._run_again(connection, gid, kept[0])
+
+    def commit_one_phase(self, gid: str) -> None:
+        """Commit the branch as it is, marked in the same transaction."""
+        branch = self._end(gid)
+        if branch is None:
+            self._committed_before(gid)
+            return
+        with _Last(self._pool, branch.connection) as connection:
+            branch.refuse_failed()
+            if not settled.commit(connection, branch.gid):
+                raise Aborted(gid, "it was settled as aborted before it committed")
+            _sqlite.commit(connection)
+
+    def rollback(self, gid: str) -> None:
+        """Give up the branch, or its intent."""
+        branch = self._end(gid)
+        if branch is not None:
+            with _Last(self._pool, branch.connection):
+                return
+        if gid in self.prepared():
+            with self._pool.borrow() as connection, immediate(connection):
+                connection.execute("DELETE FROM ringfence_intent WHERE gid = ?", (gid,))
+
+    def prepared(self) -> list[str]:
+        """The gids of all intents in the file."""
+        with self._pool.borrow() as connection:
+            return [gid for (gid,) in connection.execute("SELECT gid FROM ringfence_intent")]
+
+    def settled(self, gid: str) -> Outcome | None:
+        """Whether `gid` was committed here in one phase, or never can be."""
+        with self._pool.borrow() as connection:
+            return settled.read(connection, Gid.parse(gid))
+
+    def settle(self, gid: str) -> Outcome:
+        """Like `settled`; a branch that could still commit in one phase no longer can."""
+        with self._pool.borrow() as connection, immediate(connection):
+            free = settled.abort(connection, Gid.parse(gid))
+            return Outcome.ABORTED if free else Outcome.COMMITTED
+
+    def close(self) -> None:
+        """Roll back open branches and close the file."""
+        for gid in list(self._branches):
+            self.rollback(gid)
+        self._pool.close()
+
+    def _lock(self, connection: Connection) -> None:
+        """Take the write lock at a moment when no intent stands."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            _sqlite.begin(connection)
+            standing = _intent(connection)
+            if standing is None:
+                return
+            _sqlite.rollback(connection)
+            _wait(connection, standing, deadline)
+
+    def _end(self, gid: str) -> SqliteBranch | None:
+        """The open branch of `gid`, which is no longer open from now on."""
+        branch = self._branches.pop(gid, None)
+        if branch is not None and branch.process != os.getpid():
+            _sqlite.leave_to_parent(branch.connection)
+            return None
+        return branch
+
+    def _guard(self, connection: Connection) -> None:
+        """Install what guards are missing; looked for only when the schema has changed since they were complete."""
+        [(version,)] = connection.execute("PRAGMA schema_version")
+        if version != self._guarded and not guards.install(connection):
+            self._guarded = version
+
+    def _prepared_before(self, gid: str) -> Vote:
+        if gid in self.prepared():
+            return Vote.YES
+        raise Aborted(gid, "its branch is not open here; its work was lost or given up")
+
+    def _committed_before(self, gid: str) -> None:
+        if self.settled(gid) is not Outcome.COMMITTED:
+            raise Aborted(gid, "its branch is not open here; its work was lost or given up")
+
+    def _run_again(self, connection: Connection, gid: str, kept: str) -> None:
+        try:
+            redo.run_again(connection, connection.companion, redo.decode(kept))
+        except (redo.Diverged, sqlite3.Error, ValueError, TypeError) as error:
+            if isinstance(error, sqlite3.Error) and _sqlite.translate(self.path, error) is not None:
+                raise
+            raise HeuristicOutcome(gid, self.path, f"{error}; its intent is kept in the file") from error
+
+
+def keep_intent(connection: Connection, gid: str, kept: str) -> None:
+    """Put the intent of `gid` into the file; it stands there until the branch is committed or rolled back."""
+    connection.execute("INSERT INTO ringfence_intent VALUES (?, ?)", (gid, kept))
+
+
+class _Last:
+    """The last use of a branch's connection: whatever is still open is rolled back, and it goes to the pool."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool, connection: Connection) -> None:
+        self._pool = pool
+        self._connection = connection
+
+    def __enter__(self) -> Connection:
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            _sqlite.rollback(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
+        if error is None or isinstance(error, Aborted):
+            self._pool.give(self._connection)
+        else:
+            self._connection.close()
+        if isinstance(error, sqlite3.Error):
+            translated = _sqlite.translate(self._pool.path, error)
+            if translated is not None:
+                raise translated from error
+
+
+def _make_ready(connection: Connection) -> None:
+    if not _sqlite.has_table(connection, "ringfence_settled"):
+        with immediate(connection):
+            connection.execute(_INTENT)
+            connection.execute(settled.TABLE)
+    connection.companion = Answers(connection)
+
+
+def _intent(connection: Connection) -> str | None:
+    """The gid of the prepared work that stands in the file, if any."""
+    row = connection.execute("SELECT gid FROM ringfence_intent").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _wait(connection: Connection, standing: str | None, deadline: float) -> None:
+    """Wait until no intent stands, without taking the lock that its commit needs."""
+    pause = 0.0005
+    while standing is not None:
+        if time.monotonic() >= deadline:
+            raise InDoubt(standing, f"its prepared work stands in {connection.path!r}, and others must wait")
+        time.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(2 * pause, 0.01)
+        standing = _intent(connection)

@@ -1,0 +1,203 @@
+"""Recovery: resolve the prepared branches that a coordinator left behind, and say what was done.
+
+It touches only transactions of its own name that no running coordinator will finish: those of older epochs. For
+each it must win "aborted" in the decision store before it rolls anything back; when "committed" stands there, it
+commits. A recovery that is itself interrupted, or runs beside another one, or beside a coordinator that was only
+slow, does no harm: all follow the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ringfence.errors import InvalidValue, RingfenceError
+from ringfence.protocol import Call, Effects, Parallel
+from ringfence.transactions.decisions import DecisionStore
+from ringfence.transactions.gid import Gid
+from ringfence.transactions.outcome import Outcome
+from ringfence.transactions.participants import Participant
+from ringfence.transactions.two_phase import decide
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A prepared branch that recovery brought to its end.
+
+    Attributes:
+        gid: the transaction.
+        branch: the participant's name.
+        outcome: what it came to.
+    """
+
+    gid: str
+    branch: str
+    outcome: Outcome
+
+    def __str__(self) -> str:
+        return f"{self.gid} {self.outcome} on {self.branch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Something that recovery could not do; run it again when the reason is gone.
+
+    Attributes:
+        gid: the transaction; None when a participant could not even say what is prepared there.
+        branch: the participant's name.
+        error: why.
+    """
+
+    gid: str | None
+    branch: str
+    error: RingfenceError
+
+    def __str__(self) -> str:
+        return f"{self.gid or 'everything'} left on {self.branch}: {self.error}"
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What a recovery did: iterate over it for the branches it resolved, print it to read it.
+
+    Attributes:
+        resolved: branches brought to their end.
+        unresolved: branches, or whole participants, that could not be.
+    """
+
+    resolved: list[Resolved] = field(default_factory=list)
+    unresolved: list[Unresolved] = field(default_factory=list)
+
+    @property
+    def committed(self) -> int:
+        """How many branches were committed."""
+        return sum(branch.outcome is Outcome.COMMITTED for branch in self.resolved)
+
+    @property
+    def aborted(self) -> int:
+        """How many branches were rolled back."""
+        return len(self.resolved) - self.committed
+
+    def __iter__(self) -> Iterator[Resolved]:
+        return iter(self.resolved)
+
+    def __len__(self) -> int:
+        return len(self.resolved)
+
+    def __str__(self) -> str:
+        total = f"{self.committed} committed, {self.aborted} rolled back, {len(self.unresolved)} left"
+        return "\n".join([total, *map(str, self.resolved), *map(str, self.unresolved)])
+
+
+def recover(
+    name: str,
+    epoch: int,
+    participants: Mapping[str, Participant],
+    decisions: DecisionStore,
+    running: Container[str] = (),
+) -> Effects[Recovery]:
+    """Resolve every prepared branch of the coordinator `name` that no running coordinator will finish.
+
+    Args:
+        name: the coordinator whose branches these are.
+        epoch: its newest epoch, taken from the decision store by the caller.
+        participants: where to look, by name.
+        decisions: the arbiter.
+        running: the gids of `epoch` that are still at work in this process.
+    """
+    report = Recovery()
+    found = yield from _prepared(participants, report)
+    for gid, branches in found.items():
+        if left_behind(Gid.parse(gid), name, epoch, running):
+            yield from _resolve(gid, {branch: participants[branch] for branch in branches}, decisions, report)
+    return report
+
+
+def left_behind(gid: Gid, name: str, epoch: int, running: Container[str]) -> bool:
+    """Will no running coordinator finish this one? Then it is ours to resolve."""
+    return gid.name == name and (gid.epoch < epoch or (gid.epoch == epoch and str(gid) not in running))
+
+
+def outcome(
+    gid: str,
+    participants: Mapping[str, Participant],
+    decisions: DecisionStore,
+    over: bool,
+) -> Effects[Outcome]:
+    """Find out what became of `gid`, without guessing.
+
+    Args:
+        gid: the transaction.
+        participants: where it may have committed in one phase, by name.
+        decisions: the arbiter.
+        over: this process ran it and is done with it, so nobody is at work on it any more.
+
+    Returns:
+        `IN_DOUBT` while its coordinator may still be at work. When that one is gone, "no trace" is made to mean
+        "aborted", durably, before it is said.
+
+    Raises:
+        InvalidValue: no coordinator of that name and epoch ever started here.
+    """
+    standing: Outcome | None = yield Call(decisions, "get", (gid,))
+    if standing is not None:
+        return standing
+    parsed = Gid.parse(gid)
+    newest = yield Call(decisions, "epoch", (parsed.name,))
+    if parsed.epoch > newest:
+        raise InvalidValue(
+            f"{gid!r} is not from this decision store: {parsed.name!r} is at epoch {newest} there"
+        )
+    gone = over or parsed.epoch < newest
+    answers = yield from _ask_all(participants, "settle" if gone else "settled", gid)
+    if Outcome.COMMITTED in answers:
+        return Outcome.COMMITTED
+    return (yield from decide(gid, Outcome.ABORTED, decisions)) if gone else Outcome.IN_DOUBT
+
+
+def _ask_all(
+    participants: Mapping[str, Participant], operation: str, gid: str
+) -> Effects[list[Outcome | None]]:
+    answers = yield Parallel(tuple(Call(store, operation, (gid,)) for store in participants.values()))
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return list(answers)
+
+
+def _prepared(participants: Mapping[str, Participant], report: Recovery) -> Effects[dict[str, list[str]]]:
+    """The names of the participants on which each gid is prepared."""
+    calls = tuple(Call(participant, "prepared") for participant in participants.values())
+    found: dict[str, list[str]] = {}
+    for branch, answer in zip(participants, (yield Parallel(calls)), strict=True):
+        if isinstance(answer, RingfenceError):
+            report.unresolved.append(Unresolved(None, branch, answer))
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            for gid in answer:
+                found.setdefault(gid, []).append(branch)
+    return found
+
+
+def _resolve(
+    gid: str, branches: Mapping[str, Participant], decisions: DecisionStore, report: Recovery
+) -> Effects[None]:
+    try:
+        outcome = yield from settle(gid, decisions)
+    except RingfenceError as error:
+        report.unresolved.extend(Unresolved(gid, branch, error) for branch in branches)
+        return
+    operation = "commit" if outcome is Outcome.COMMITTED else "rollback"
+    for branch, participant in branches.items():
+        try:
+            yield Call(participant, operation, (gid,))
+        except RingfenceError as error:
+            report.unresolved.append(Unresolved(gid, branch, error))
+        else:
+            report.resolved.append(Resolved(gid, branch, outcome))
+
+
+def settle(gid: str, decisions: DecisionStore) -> Effects[Outcome]:
+    """The outcome that recovery follows: one that stands already, or an abort that it wins now."""
+    return (yield from decide(gid, Outcome.ABORTED, decisions))

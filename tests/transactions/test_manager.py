@@ -1,0 +1,153 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ringfence.errors import Aborted, InDoubt, InvalidType, InvalidValue
+from ringfence.transactions import TransactionManager
+from ringfence.transactions.participants.sqlite import SqliteParticipant
+
+
+TAKE = "UPDATE account SET balance = 0 RETURNING balance"
+
+
+@pytest.fixture
+def urls(tmp_path: Path) -> dict[str, str]:
+    found = {name: f"sqlite:///{tmp_path}/{name}.db" for name in ("east", "west")}
+    for name in found:
+        connection = sqlite3.connect(tmp_path / f"{name}.db")
+        with connection:
+            connection.execute(
+                "CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGER CHECK (balance >= 0))"
+            )
+            connection.execute("INSERT INTO account VALUES (1, 100)")
+        connection.close()
+    return found
+
+
+@pytest.fixture
+def tm(tmp_path: Path, urls: dict[str, str]) -> Iterator[TransactionManager]:
+    manager = TransactionManager(f"sqlite:///{tmp_path}/decisions.db", urls, timeout=0.2)
+    yield manager
+    manager.close()
+
+
+def move(tm: TransactionManager, amount: int) -> str:
+    with tm.transaction() as tx:
+        tx["east"].execute("UPDATE account SET balance = balance - ?", (amount,))
+        tx["west"].execute("UPDATE account SET balance = balance + ?", (amount,))
+    return tx.gid
+
+
+def balances(tm: TransactionManager) -> list[int]:
+    with tm.transaction() as tx:
+        return [tx[name].execute("SELECT balance FROM account")[0][0] for name in ("east", "west")]
+
+
+def test_a_transaction_happens_on_all_participants(tm: TransactionManager) -> None:
+    gid = move(tm, 10)
+    assert balances(tm) == [90, 110]
+    assert tm.outcome(gid) == "committed"
+
+
+def test_an_exception_rolls_back(tm: TransactionManager) -> None:
+    tx = tm.transaction()
+    with pytest.raises(ZeroDivisionError), tx:
+        tx["west"].execute("UPDATE account SET balance = ?", (tx["east"].execute(TAKE)[0][0] // 0,))
+    assert balances(tm) == [100, 100]
+    assert tm.outcome(tx.gid) == "aborted"
+
+
+def test_a_swallowed_error_aborts(tm: TransactionManager) -> None:
+    tx = tm.transaction()
+    tx["west"].execute("UPDATE account SET balance = balance + 1000")
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+        tx["east"].execute("UPDATE account SET balance = balance - 1000")
+    with pytest.raises(Aborted, match="a statement failed: CHECK"):
+        tx.commit()
+    assert balances(tm) == [100, 100]
+
+
+def test_nothing_runs_after_a_swallowed_error(tm: TransactionManager) -> None:
+    tx = tm.transaction()
+    with pytest.raises(sqlite3.IntegrityError):
+        tx["east"].execute("INSERT OR ROLLBACK INTO account VALUES (1, 1)")
+    with pytest.raises(Aborted, match="a statement failed: UNIQUE"):
+        tx["east"].execute("UPDATE account SET balance = 0")
+    tx.rollback()
+    assert balances(tm) == [100, 100]
+
+
+def test_waiting_for_each_other_ends_in_an_abort(tm: TransactionManager) -> None:
+    with tm.transaction() as one:
+        one["east"].execute("UPDATE account SET balance = 1")
+        other = tm.transaction()
+        with pytest.raises(Aborted, match=r"'east' could not begin: .*stayed locked"):
+            other["east"]
+        other.rollback()
+    assert balances(tm) == [1, 100]
+
+
+def test_a_transaction_that_is_over_says_so(tm: TransactionManager) -> None:
+    with tm.transaction() as tx:
+        pass
+    with pytest.raises(InvalidValue, match="is over; start a new one"):
+        tx["east"]
+
+
+def test_prepared_work_of_another_is_named(tm: TransactionManager, tmp_path: Path) -> None:
+    stuck = SqliteParticipant(tmp_path / "east.db")
+    stuck.begin("other.1.1").execute("UPDATE account SET balance = 7")
+    stuck.prepare("other.1.1")
+    with pytest.raises(InDoubt, match=r"other\.1\.1 is in doubt.*recover\(\)"):
+        tm.transaction()["east"]
+    assert tm.recover().resolved == []
+    recovery = tm.recover("other")
+    assert str(recovery) == "0 committed, 1 rolled back, 0 left\nother.1.1 aborted on east"
+    assert balances(tm) == [100, 100]
+    stuck.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("memory://", {}), InvalidValue, "at least one"),
+        (("memory://", ["memory://"]), InvalidType, "mapping"),
+        (("memory://", {"": "memory://"}), InvalidValue, "name is a string"),
+        (("redis://", {"a": "memory://"}), InvalidValue, "redis://"),
+        (("memory://", {"a": "nothing"}), InvalidValue, "nothing"),
+        (
+            ("memory://", {"a": "sqlite:///a.db", "b": "sqlite:///./a.db"}),
+            InvalidValue,
+            "'a' and 'b' are the same",
+        ),
+        (("memory://", {"a": "memory://same", "b": "memory://same"}), InvalidValue, "the same store"),
+    ],
+)
+def test_bad_stores_are_refused(arguments: tuple[object, ...], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        TransactionManager(*arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "error"), [("", InvalidValue), ("a.b", InvalidValue), (1, InvalidType)])
+def test_bad_names_are_refused(name: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"name a coordinator|coordinator's name"):
+        TransactionManager("memory://", {"a": "memory://"}, name=name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error"), [(-1, InvalidValue), (float("nan"), InvalidValue), ("1", InvalidType)]
+)
+def test_bad_timeouts_are_refused(timeout: object, error: type[Exception]) -> None:
+    with pytest.raises(error, match="timeout"):
+        TransactionManager("memory://", {"a": "memory://"}, timeout=timeout)  # type: ignore[arg-type]
+
+
+def test_unknown_participants_and_gids_are_named(tm: TransactionManager) -> None:
+    with pytest.raises(InvalidValue, match="no participant 'north'; known participants: east, west"):
+        tm.transaction()["north"]
+    with pytest.raises(InvalidValue, match="'x' is not a gid"):
+        tm.outcome("x")
+    with pytest.raises(InvalidValue, match=r"'main\.9\.1' is not from this decision store"):
+        tm.outcome("main.9.1")
