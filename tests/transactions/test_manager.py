@@ -8,7 +8,6 @@ from ringfence.errors import Aborted, InDoubt, InvalidType, InvalidValue
 from ringfence.transactions import TransactionManager
 from ringfence.transactions.participants.sqlite import SqliteParticipant
 
-
 TAKE = "UPDATE account SET balance = 0 RETURNING balance"
 
 

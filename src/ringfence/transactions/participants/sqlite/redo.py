@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ringfence.errors import InvalidType
-from ringfence.transactions.participants.deterministic import Answers
+from ringfence.transactions.participants.sqlite.deterministic import Answers
 
 _PLAIN = frozenset({str, int, float, bytes, bool, type(None)})
 

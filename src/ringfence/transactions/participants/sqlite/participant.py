@@ -25,9 +25,9 @@ from ringfence._sqlite import Connection, Pool, immediate
 from ringfence.errors import Aborted, HeuristicOutcome, InDoubt, InvalidValue
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome, Vote
-from ringfence.transactions.participants import guards, redo, settled
-from ringfence.transactions.participants.branch import SqliteBranch
-from ringfence.transactions.participants.deterministic import Answers
+from ringfence.transactions.participants.sqlite import guards, redo, settled
+from ringfence.transactions.participants.sqlite.branch import SqliteBranch
+from ringfence.transactions.participants.sqlite.deterministic import Answers
 
 _INTENT = (
     "CREATE TABLE IF NOT EXISTS ringfence_intent (gid TEXT PRIMARY KEY, redo TEXT NOT NULL) WITHOUT ROWID"

@@ -9,9 +9,9 @@ from typing import Any
 from ringfence._sqlite import Connection, translating
 from ringfence.errors import Aborted
 from ringfence.transactions.gid import Gid
-from ringfence.transactions.participants import redo
-from ringfence.transactions.participants.deterministic import Answers
-from ringfence.transactions.participants.statements import is_read
+from ringfence.transactions.participants.sqlite import redo
+from ringfence.transactions.participants.sqlite.deterministic import Answers
+from ringfence.transactions.participants.sqlite.statements import is_read
 
 
 class Result(list[tuple[Any, ...]]):
