@@ -25,7 +25,7 @@ def choose(wanted: str | None = os.environ.get("RINGFENCE_IMPL")) -> str:
     Raises:
         ImportError: `wanted` is neither, or asks for compiled modules that were not built.
     """
-    built = all(_extension(name) for name in MODULES)
+    built = all(extension(name) for name in MODULES)
     if wanted in (None, ""):
         return "c" if built else "python"
     if wanted not in ("c", "python"):
@@ -39,7 +39,7 @@ def choose(wanted: str | None = os.environ.get("RINGFENCE_IMPL")) -> str:
 
 def load(name: str, implementation: str, prefix: str = _PACKAGE) -> ModuleType:
     """Load one twin of the module `name` as `prefix.name`, without looking for the other."""
-    path = _extension(name) if implementation == "c" else _FOLDER / f"{name}.py"
+    path = extension(name) if implementation == "c" else _FOLDER / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{prefix}.{name}", path)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
@@ -48,6 +48,7 @@ def load(name: str, implementation: str, prefix: str = _PACKAGE) -> ModuleType:
     return module
 
 
-def _extension(name: str) -> Path | None:
+def extension(name: str) -> Path | None:
+    """Return the compiled twin of the module `name`, if it was built for this interpreter."""
     found = (_FOLDER / (name + suffix) for suffix in importlib.machinery.EXTENSION_SUFFIXES)
     return next((path for path in found if path.exists()), None)

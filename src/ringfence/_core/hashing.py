@@ -1,1 +1,91 @@
-"""."""
+# cython: annotation_typing=False
+"""64-bit hashes of keys: MurmurHash3, XXH64 and the hash that places a key on a ring.
+
+A key is a str (hashed as its UTF-8), bytes, or an int in 0 <= key < 2**64; anything with `__index__` counts as an int,
+except a bool. `murmur3_64` and `xxh64` hash an int as its 8 bytes, little-endian; `key_hash` scrambles it with `mix64`.
+
+All raise `InvalidType` for a key of another type, and `InvalidValue` for an int out of range or a str with lone
+surrogates. The batches take any iterable of keys or a one-dimensional NumPy array of integers (without the GIL), `S`
+(trailing NULs do not count), `U` or `StringDType`, and return a uint64 array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringfence._core import _checks
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from ringfence._core import _cython as cython
+
+if not cython.compiled:
+    from ringfence._core._kernel import (
+        hash_key,
+        hash_keys,
+        hash_many,
+        mix_many,
+        murmur3_key,
+        uint64_key,
+        xxh64_key,
+    )
+    from ringfence._core._kernel import mix64 as mix
+
+
+def murmur3_64(key: str | bytes | int, seed: int = 0) -> int:
+    """MurmurHash3 x64 128 (Appleby, public domain), the low 64 bits; 0 <= seed < 2**32."""
+    return murmur3_key(key, _checks.uint32(seed, "seed"))
+
+
+def murmur3_64_many(keys: Iterable[str | bytes | int], seed: int = 0) -> NDArray[np.uint64]:
+    """`murmur3_64` of each key."""
+    return _hashes(keys, False, _checks.uint32(seed, "seed"))
+
+
+def xxh64(key: str | bytes | int, seed: int = 0) -> int:
+    """XXH64 (Collet, xxHash specification 0.1.1); 0 <= seed < 2**64."""
+    return xxh64_key(key, _checks.uint64(seed, "seed"))
+
+
+def xxh64_many(keys: Iterable[str | bytes | int], seed: int = 0) -> NDArray[np.uint64]:
+    """`xxh64` of each key."""
+    return _hashes(keys, True, _checks.uint64(seed, "seed"))
+
+
+def mix64(number: int) -> int:
+    """Scramble 64 bits one to one: the finaliser `fmix64` of MurmurHash3."""
+    return mix(uint64_key(number))
+
+
+def key_hash(key: str | bytes | int) -> int:
+    """Where a key stands on every ring: `murmur3_64(key)` for str and bytes, `mix64(key)` for an int."""
+    return hash_key(key)
+
+
+def key_hash_many(keys: Iterable[str | bytes | int]) -> NDArray[np.uint64]:
+    """`key_hash` of each key."""
+    if isinstance(keys, np.ndarray) and keys.dtype.kind in "iu":
+        numbers = _checks.integers(keys)
+        out: NDArray[np.uint64] = np.empty(len(numbers), np.uint64)
+        mix_many(numbers, out)
+    else:
+        items = _checks.key_list(keys)
+        out = np.empty(len(items), np.uint64)
+        hash_keys(items, out)
+    return out
+
+
+def _hashes(keys: Iterable[Any], xx: bool, seed: int) -> NDArray[np.uint64]:
+    if isinstance(keys, np.ndarray) and keys.dtype.kind in "iu":
+        keys = _checks.integers(keys)
+    items = (
+        keys.tolist() if isinstance(keys, np.ndarray) and keys.dtype == np.uint64 else _checks.key_list(keys)
+    )
+    out: NDArray[np.uint64] = np.empty(len(items), np.uint64)
+    hash_many(items, xx, seed, out)
+    return out

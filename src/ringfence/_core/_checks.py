@@ -1,0 +1,77 @@
+"""Argument checks that both twins share, so that they refuse with the same class and the same words."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringfence.errors import InvalidType, InvalidValue
+
+
+def uint64(value: object, what: str) -> int:
+    """Return `value` as an int in 0 <= value < 2**64; anything with `__index__` will do, except a bool.
+
+    Raises:
+        InvalidType: it is no integer.
+        InvalidValue: it is out of range.
+    """
+    return _unsigned(value, what, 64)
+
+
+def uint32(value: object, what: str) -> int:
+    """Return `value` as an int in 0 <= value < 2**32, like `uint64`."""
+    return _unsigned(value, what, 32)
+
+
+def _unsigned(value: Any, what: str, bits: int) -> int:
+    expected = "a str, bytes or int" if what == "key" else "an int"
+    if isinstance(value, bool):
+        raise InvalidType(f"{what} must be {expected}, not bool: {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InvalidType(f"{what} must be {expected}, not {type(value).__name__}: {value!r}") from None
+    if not 0 <= number < 1 << bits:
+        raise InvalidValue(f"{what} must be in 0 <= {what} < 2**{bits}, not {number}")
+    return number
+
+
+def refuse_surrogates(key: str) -> NoReturn:
+    """Raise for a str that has no UTF-8."""
+    raise InvalidValue(f"key has no UTF-8, because of lone surrogates: {key!r}") from None
+
+
+def integers(array: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return an array of integer keys as contiguous uint64; refuse negative ones."""
+    _one_dimension(array)
+    if array.dtype.kind == "i" and (array < 0).any():
+        raise InvalidValue(f"key must be in 0 <= key < 2**64, not {array[array < 0][0]}")
+    return np.ascontiguousarray(array, np.uint64)
+
+
+def key_list(keys: Any) -> list[Any]:
+    """Return the keys of a batch as a list of our own, which no other thread can change.
+
+    Raises:
+        InvalidType: a single key instead of several, or an array whose items are no keys.
+    """
+    if isinstance(keys, np.ndarray):
+        _one_dimension(keys)
+        if keys.dtype.kind not in "SUOT":
+            raise InvalidType(f"keys must be integers, str or bytes, not an array of {keys.dtype}")
+        items: list[Any] = keys.tolist()
+        return items
+    if isinstance(keys, str | bytes):
+        raise InvalidType(f"keys must be a sequence of keys, not a single {type(keys).__name__}: {keys!r}")
+    try:
+        return list(keys)
+    except TypeError:
+        raise InvalidType(f"keys must be a sequence of keys, not {type(keys).__name__}: {keys!r}") from None
+
+
+def _one_dimension(array: NDArray[Any]) -> None:
+    if array.ndim != 1:
+        raise InvalidValue(f"keys must be an array of one dimension, not {array.ndim}")

@@ -1,0 +1,18 @@
+from libc.stdint cimport uint32_t, uint64_t
+
+from ringfence._core._kernel cimport (
+    distinct, drop_points, fill_points, fill_table, find, find_many, hash_key, indices, merge_points, murmur3_key,
+    shift_table, sort_points, words,
+)
+
+
+cdef class Points:
+    cdef tuple _names
+    cdef object _point_array
+    cdef object _owner_array
+    cdef object _table_array
+    cdef const uint64_t* _points
+    cdef const uint32_t* _owners
+    cdef const uint32_t* _table
+    cdef int _shift
+    cdef uint32_t _count

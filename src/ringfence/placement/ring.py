@@ -1,0 +1,250 @@
+"""The consistent-hash ring."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, Self, SupportsIndex
+
+from ringfence._core import points
+from ringfence.errors import InvalidType, InvalidValue, UnknownNode
+from ringfence.placement.migration import Migration
+from ringfence.placement.node import Node
+
+_MOST_POINTS = 1 << 28
+
+
+class HashRing(points.Points):
+    """An immutable snapshot of which node owns which key, by consistent hashing with virtual nodes.
+
+    A node has `max(1, round(vnodes * weight))` points on a circle of 64-bit hashes (`round` takes halves to even),
+    which depend on its name, their number and the seed alone; a key belongs to the first point at or after its
+    hash. Equal sets of nodes give equal rings, whatever their order or history. Look-ups need no lock; a change
+    makes a new ring with `epoch + 1`. The placement is a stored format: see `docs/placement-format.md`.
+
+    >>> ring = HashRing(["a", "b", "c"])
+    >>> ring["user:42"]
+    'b'
+
+    Two rings are equal when their nodes, vnodes and seed are, whatever their epochs. `len(ring)` is the number of
+    nodes, `"a" in ring` asks for a name, and iterating gives the names.
+
+    Args:
+        nodes: names, `Node`s, or a mapping of names to weights.
+        vnodes: points of a node of weight 1; more make the load more even: its deviation is about 1/sqrt(vnodes).
+        seed: 0 <= seed < 2**32; another seed gives other points.
+        epoch: which version of the membership this is; it only grows.
+
+    Raises:
+        InvalidType: an argument of another type.
+        InvalidValue: two nodes of one name, a value out of range, or more points than 2**28 in all.
+    """
+
+    __slots__ = ("_epoch", "_members", "_seed", "_vnodes")
+    _members: tuple[Node, ...]
+    _vnodes: int
+    _seed: int
+    _epoch: int
+
+    def __init__(
+        self,
+        nodes: Iterable[str | Node] | Mapping[str, float] = (),
+        *,
+        vnodes: int = 160,
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> None:
+        members = _members(nodes)
+        self._describe(
+            members,
+            _integer("vnodes", vnodes, 1, _MOST_POINTS),
+            _integer("seed", seed, 0, (1 << 32) - 1),
+            _integer("epoch", epoch, 0, (1 << 63) - 1),
+        )
+        names, counts = tuple(node.name for node in members), self._counts()
+        super().__init__(names, *points.build(names, counts, seed))
+
+    def _describe(self, members: tuple[Node, ...], vnodes: int, seed: int, epoch: int) -> None:
+        self._members = members
+        self._vnodes = vnodes
+        self._seed = seed
+        self._epoch = epoch
+
+    @property
+    def epoch(self) -> int:
+        """Which version of the membership this is; each change makes it one more."""
+        return self._epoch
+
+    @property
+    def vnodes(self) -> int:
+        """Points of a node of weight 1."""
+        return self._vnodes
+
+    @property
+    def seed(self) -> int:
+        """Seed of the points."""
+        return self._seed
+
+    def node(self, name: str) -> Node:
+        """Return a node with its weight and zone.
+
+        Raises:
+            UnknownNode: the ring has no node of that name.
+        """
+        return self._members[self._position(name)]
+
+    def with_node(self, node: str | Node) -> Self:
+        """Return a ring with one node more and `epoch + 1`.
+
+        Raises:
+            InvalidValue: there is a node of that name already.
+            InvalidType: `node` is neither a name nor a `Node`.
+        """
+        member = _member(node)
+        if member.name in self:
+            raise InvalidValue(
+                f"the ring has a node {member.name!r} already; with_weight() changes its weight"
+            )
+        at = bisect_left(self.nodes, member.name)
+        return self._changed((*self._members[:at], member, *self._members[at:]), self._with(at, member))
+
+    def without_node(self, name: str) -> Self:
+        """Return a ring without a node and with `epoch + 1`.
+
+        Raises:
+            UnknownNode: the ring has no node of that name.
+        """
+        at = self._position(name)
+        return self._changed(self._members[:at] + self._members[at + 1 :], points.without_node(self, at))
+
+    def with_weight(self, name: str, weight: float) -> Self:
+        """Return a ring where a node has another weight, and with `epoch + 1`.
+
+        Raises:
+            UnknownNode: the ring has no node of that name.
+            InvalidType: the weight is no number.
+            InvalidValue: the weight is not finite and above 0.
+        """
+        at = self._position(name)
+        node = Node(name, weight, self._members[at].zone)
+        without = points.Points(*points.without_node(self, at))
+        members = (*self._members[:at], node, *self._members[at + 1 :])
+        return self._changed(members, self._with(at, node, without))
+
+    def diff(self, new: HashRing) -> Migration:
+        """Return what moves from this ring to `new`: exactly the keys whose owner is another there.
+
+        Raises:
+            InvalidType: `new` is no ring.
+        """
+        if not isinstance(new, HashRing):
+            raise InvalidType(f"a ring is compared with a HashRing, not {type(new).__name__}: {new!r}")
+        return Migration(self, new)
+
+    def _with(self, at: int, node: Node, ring: points.Points | None = None) -> tuple[Any, ...]:
+        _check_total(len(self.points) + _count(node, self._vnodes))
+        return points.with_node(ring or self, at, node.name, _count(node, self._vnodes), self._seed)
+
+    def _changed(self, members: tuple[Node, ...], parts: tuple[Any, ...]) -> Self:
+        ring = type(self).__new__(type(self))
+        ring._describe(members, self._vnodes, self._seed, self._epoch + 1)
+        points.Points.__init__(ring, *parts)
+        return ring
+
+    def _counts(self) -> list[int]:
+        counts = [_count(node, self._vnodes) for node in self._members]
+        _check_total(sum(counts))
+        return counts
+
+    def _position(self, name: object) -> int:
+        at = bisect_left(self.nodes, name) if isinstance(name, str) else len(self)
+        if at < len(self) and self.nodes[at] == name:
+            return at
+        raise UnknownNode(name, self.nodes)
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            self._position(name)
+        except UnknownNode:
+            return False
+        return True
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.nodes)
+
+    __reversed__ = None  # or reversed() would look up the keys len(ring) - 1 to 0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HashRing):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[object, ...]:
+        return self._members, self._vnodes, self._seed
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self._members, self._vnodes, self._seed, self._epoch)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.nodes[:8])) + (", …" if len(self) > 8 else "")
+        return (
+            f"<HashRing of {len(self)} nodes [{shown}], vnodes={self._vnodes}, seed={self._seed}, "
+            f"epoch={self._epoch}>"
+        )
+
+
+def _restore(kind: type[HashRing], members: tuple[Node, ...], vnodes: int, seed: int, epoch: int) -> HashRing:
+    return kind(members, vnodes=vnodes, seed=seed, epoch=epoch)
+
+
+def _members(nodes: Any) -> tuple[Node, ...]:
+    if isinstance(nodes, str | bytes | Node) or not isinstance(nodes, Iterable):
+        raise InvalidType(f"nodes must be names, Nodes or a mapping of weights, not {nodes!r}")
+    if isinstance(nodes, Mapping):
+        members = [Node(name, weight) for name, weight in nodes.items()]
+    else:
+        members = [_member(node) for node in nodes]
+    members.sort(key=lambda node: node.name)
+    for one, next_one in pairwise(members):
+        if one.name == next_one.name:
+            raise InvalidValue(f"two nodes are named {one.name!r}; every node needs a name of its own")
+    return tuple(members)
+
+
+def _member(node: str | Node) -> Node:
+    return node if isinstance(node, Node) else Node(node)
+
+
+def _count(node: Node, vnodes: int) -> int:
+    wanted = vnodes * node.weight
+    _check_total(wanted)
+    return max(1, round(wanted))
+
+
+def _check_total(count: float) -> None:
+    if count > _MOST_POINTS:
+        raise InvalidValue(
+            f"a ring of {count:g} points is too large (at most 2**28); lower vnodes or the weights"
+        )
+
+
+def _integer(what: str, value: SupportsIndex, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise InvalidType(f"{what} must be an int, not {type(value).__name__}: {value!r}")
+    number = value.__index__()
+    if not low <= number <= high:
+        raise InvalidValue(f"{what} must be in {low} <= {what} <= {high}, not {number}")
+    return number
