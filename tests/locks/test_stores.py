@@ -1,16 +1,50 @@
-"""Every store passes the same suite."""
+"""Every store passes the same suite, and stores that break a rule do not."""
+
+import tempfile
+from pathlib import Path
 
 from ringfence.locks.stores import LockStore
 from ringfence.locks.stores.memory import MemoryStore
+from ringfence.locks.stores.sqlite import SqliteStore
 from ringfence.testing.lock_store import LockStoreSuite
 
 
-class TestMemory(LockStoreSuite):
-    def setup_method(self) -> None:
-        self.now = 0.0
+class Timed(LockStoreSuite):
+    """The suite on a clock that is moved by hand."""
 
-    def open(self) -> LockStore:
-        return MemoryStore(lambda: self.now)
+    now = 100.0
+
+    def clock(self) -> float:
+        return self.now
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
+
+
+class TestMemory(Timed):
+    def open(self) -> LockStore:
+        return MemoryStore(self.clock)
+
+
+class TestMemoryByTheRealClock(LockStoreSuite):
+    def open(self) -> LockStore:
+        return MemoryStore()
+
+
+class TestSqlite(Timed):
+    def setup_method(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+
+    def teardown_method(self) -> None:
+        self.folder.cleanup()
+
+    def open(self) -> LockStore:
+        return SqliteStore(Path(self.folder.name, "locks.db"), clock=self.clock, timeout=5.0)
+
+
+class TestSqliteByTheRealClock(TestSqlite):
+    def open(self) -> LockStore:
+        return SqliteStore(Path(self.folder.name, "locks.db"), timeout=5.0)
+
+    def wait(self, seconds: float) -> None:
+        LockStoreSuite.wait(self, seconds)
