@@ -42,9 +42,11 @@ def renew(store: LockStore, table: LeaseTable, claims: Sequence[Claim]) -> Effec
     sent = yield Now()
     try:
         answers = yield Call(store, "renew", (claims,))
-    except StoreError:
+    except Exception as error:
         for claim in claims:
             table.postpone(claim, rules.retry_at(sent, claim.ttl))
+        if not isinstance(error, StoreError):
+            raise
         return []
     answered = yield Now()
     for claim, held in zip(claims, answers, strict=True):
@@ -64,8 +66,8 @@ def extend(store: LockStore, table: LeaseTable, claim: Claim, ttl: float, renew:
     [held] = yield Call(store, "renew", ([claim._replace(ttl=ttl)],))
     answered = yield Now()
     if not held:
+        table.discard(claim)
         return False
-    deadline = rules.deadline(sent, answered, ttl)
-    if renew:
-        return table.extend(claim, deadline, rules.renew_at(deadline, claim.ttl))
-    return table.extend(claim, deadline)
+    if not table.extend(claim, rules.deadline(sent, answered, ttl)):
+        return False
+    return table.postpone(claim, rules.renew_at(table.deadline(claim), claim.ttl)) if renew else True

@@ -1,0 +1,146 @@
+"""A lock: a recipe for leases. It holds nothing about the holder, so threads and tasks may share one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from ringfence._core.leases import new_owner
+from ringfence.errors import LeaseLost, NotHeld, StoreError
+from ringfence.locks.acquire import acquire, withdraw
+from ringfence.locks.arguments import check_name, check_timeout, check_ttl
+from ringfence.locks.lease import BaseLease, Lease
+from ringfence.locks.session import Session
+from ringfence.protocol import Effects, run
+
+L = TypeVar("L", bound=BaseLease)
+
+
+class BaseLock(Generic[L]):
+    """What locks of threads and of tasks have in common."""
+
+    _lease: Callable[..., L]
+
+    def __init__(self, session: Session, name: str, ttl: float, renew: bool) -> None:
+        self._session = session
+        self._name = check_name(name)
+        self._ttl = check_ttl(ttl)
+        self._renew = bool(renew)
+        self._entered: Entered[L] = Entered()
+
+    @property
+    def name(self) -> str:
+        """The name of the lock."""
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r} ttl={self._ttl} renew={self._renew}>"
+
+    def _acquiring(self, timeout: float | None) -> Effects[L | None]:
+        session, owner = self._session, new_owner()
+        session.check_open()
+        granted = yield from acquire(session.store, self._name, owner, self._ttl, timeout)
+        if granted is None:
+            return None
+        try:
+            return self._lease(session, granted, self._renew)
+        except BaseException:
+            yield from withdraw(session.store, self._name, owner)
+            raise
+
+    def _leaving(self, lease: BaseLease, error: BaseException | None) -> Effects[None]:
+        if lease.was_released():
+            return
+        try:
+            held = yield from lease._releasing()
+        except StoreError as failure:
+            if error is None:
+                raise
+            error.add_note(f"and the lock {self._name!r} was not released: {failure}")
+            return
+        if not held and error is None:
+            raise LeaseLost(lease.name, lease.fence)
+
+
+class Lock(BaseLock[Lease]):
+    """A lock of `LockManager.lock()`, for threads and processes.
+
+    ::
+
+        with manager.lock("report") as lease:      # waits for it
+            write(report, lease.fence)
+
+        lease = manager.lock("report").acquire(timeout=0.5)
+        if lease is not None:
+            try:
+                ...
+            finally:
+                lease.release()
+
+    Leaving the `with` block releases the lease. If it was lost in the meantime, leaving raises `LeaseLost`, unless
+    another exception is under way. A `with` block that was entered several times is left last in, first out, for
+    each thread by itself. A lock is not reentrant: a thread that holds it and asks again waits.
+    """
+
+    _lease = Lease
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> Lease | None:
+        """Take the lock.
+
+        Keep the lease: one that nobody refers to is no longer renewed, and ends with its ttl.
+
+        Args:
+            blocking: False asks once and does not wait.
+            timeout: seconds to wait for another holder; None waits for ever.
+
+        Returns:
+            The lease, or None if another holder had the lock all the time.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: the timeout is negative, or given beside `blocking=False`.
+            StoreError: the store failed, or did not answer until the timeout. The lock is not held then; if even its
+                withdrawal went unanswered, the store frees it after its ttl.
+        """
+        return run(self._acquiring(check_timeout(blocking, timeout)))
+
+    def __enter__(self) -> Lease:
+        lease = self.acquire()
+        assert lease is not None
+        self._entered.push(threading.get_ident(), lease)
+        return lease
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lease = self._entered.pop(threading.get_ident(), self._name)
+        run(self._leaving(lease, error))
+
+
+class Entered(Generic[L]):
+    """The leases whose `with` blocks have been entered and not left, newest last, and by whom."""
+
+    def __init__(self) -> None:
+        self._leases: list[tuple[object, L]] = []
+        self._lock = threading.Lock()
+
+    def push(self, who: object, lease: L) -> None:
+        """Note that a thread or task has entered."""
+        with self._lock:
+            self._leases.append((who, lease))
+
+    def pop(self, who: object, name: str) -> L:
+        """Return the lease with which `who` entered last; failing that, the last of all.
+
+        A generator may be closed, and a fixture torn down, by another thread or task than entered the block.
+
+        Raises:
+            NotHeld: nobody has entered.
+        """
+        with self._lock:
+            if not self._leases:
+                raise NotHeld(name)
+            mine = [at for at, (entered, _) in enumerate(self._leases) if entered == who]
+            return self._leases.pop(mine[-1] if mine else -1)[1]

@@ -1,0 +1,234 @@
+"""What keeps the leases of one manager: two threads for all of them, started when there is something to do.
+
+One thread watches the deadlines and never waits for a store, so a lease is reported as lost at its deadline even
+while the store hangs. The other renews what is due, in batches.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ringfence._core.leases import LeaseTable
+from ringfence.errors import StoreError
+from ringfence.locks.acquire import Granted
+from ringfence.locks.renewal import keep, renew
+from ringfence.locks.stores import Claim, LockStore
+from ringfence.protocol import now, run
+
+if TYPE_CHECKING:
+    from ringfence.locks.lease import BaseLease
+
+LONGEST_WAIT = 1.0
+"""Seconds after which deadlines are looked at again: timed waits stand still while the machine sleeps."""
+
+
+class Session:
+    """The leases a manager holds, and who to tell when one is lost; leases are referred to weakly.
+
+    Attributes:
+        store: the store that granted them.
+        table: their deadlines.
+        closed: whether the manager was closed.
+    """
+
+    def __init__(self, store: LockStore) -> None:
+        self.store = store
+        self.closed = False
+        self._start()
+        _sessions.add(self)
+
+    def _start(self) -> None:
+        self.table = LeaseTable()
+        self._leases: weakref.WeakValueDictionary[Claim, BaseLease] = weakref.WeakValueDictionary()
+
+    def forked(self) -> None:
+        """Hold nothing, in a forked child: the leases are the parent's."""
+        self._start()
+
+    def check_open(self) -> None:
+        """Raise `StoreError` after `close`."""
+        if self.closed:
+            raise StoreError("the lock manager was closed; open a new one")
+
+    def keep(self, lease: BaseLease, granted: Granted, renew: bool) -> None:
+        """Take in a new lease."""
+        self.check_open()
+        self._leases[granted.claim] = lease
+        keep(self.table, granted, renew)
+        self.notice()
+
+    def forget(self, claim: Claim) -> float:
+        """Take out a lease, and return its deadline; minus infinity if it was out already."""
+        deadline = self.table.deadline(claim)
+        self.table.discard(claim)
+        self._leases.pop(claim, None)
+        return deadline
+
+    def held(self) -> list[BaseLease]:
+        """Return the leases that are neither released nor lost."""
+        return list(self._leases.values())
+
+    def lose(self, claims: Iterable[Claim]) -> None:
+        """Report leases as lost."""
+        for claim in claims:
+            lease = self._leases.pop(claim, None)
+            if lease is not None:
+                lease._lose()
+
+    def wanted(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Return the leases that someone still refers to; the others are left to their ttl."""
+        wanted = [claim for claim in claims if claim in self._leases]
+        for claim in set(claims).difference(wanted):
+            self.table.discard(claim)
+        return wanted
+
+    def notice(self) -> None:
+        """See to it that what is due next is done in time."""
+        raise NotImplementedError
+
+    def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
+        """Call back about a lost lease, and report what that raises."""
+        raise NotImplementedError
+
+
+class ThreadSession(Session):
+    """A session kept by two daemon threads, which end with it."""
+
+    def _start(self) -> None:
+        super()._start()
+        self._alarm = Alarm()
+        self._due: queue.SimpleQueue[list[Claim]] = queue.SimpleQueue()
+        self._watcher: threading.Thread | None = None
+        self._renewer: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._finalizer = weakref.finalize(self, stop, self._alarm, self._due)
+
+    def forked(self) -> None:
+        """Hold nothing, and have no threads, in a forked child."""
+        self._finalizer.detach()
+        super().forked()
+
+    def notice(self) -> None:
+        """Start the watching thread, or wake it if something is due before it would look again."""
+        if self._watcher is None:
+            with self._starting:
+                if self._watcher is None:
+                    self._watcher = self._thread(watch, "watch", self._alarm)
+        self._alarm.ring_before(self.table.next_due())
+
+    def tick(self) -> None:
+        """Report the lost leases, and hand those to renew to the renewing thread."""
+        due, lost = self.table.due(now())
+        if due:
+            self._due.put(due)
+            self._renewer = self._renewer or self._thread(keep_renewing, "renew", self._due)
+        self.lose(lost)
+
+    def renew(self, claims: list[Claim]) -> None:
+        """Renew leases, and report those the store no longer knows."""
+        try:
+            self.lose(run(renew(self.store, self.table, self.wanted(claims))))
+        finally:
+            self.notice()
+
+    def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
+        """Call back about a lost lease; what that raises goes to `threading.excepthook`."""
+        try:
+            callback(lease)
+        except BaseException:
+            report()
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self.closed = True
+        self._finalizer()
+
+    def _thread(self, work: Callable[..., None], task: str, wait: object) -> threading.Thread:
+        name = f"ringfence-locks-{task}"
+        thread = threading.Thread(target=work, args=(weakref.ref(self), wait), name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+class Alarm:
+    """A wait of one thread that others can cut short."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._until = -math.inf  # when the waiting thread will look again; it is awake at minus infinity
+        self._stopped = False
+
+    def wait(self, next_due: Callable[[], float]) -> None:
+        """Wait until something is due."""
+        with self._condition:
+            self._until = next_due()
+            seconds = self._until - now()
+            if seconds > 0 and not self._stopped:
+                self._condition.wait(min(seconds, LONGEST_WAIT) if seconds < math.inf else None)
+            self._until = -math.inf
+
+    def ring_before(self, due: float) -> None:
+        """End the wait if it would last beyond `due`."""
+        with self._condition:
+            if due < self._until:
+                self._condition.notify_all()
+
+    def stop(self) -> None:
+        """End this wait and all later ones."""
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+
+def watch(session: weakref.ref[ThreadSession], alarm: Alarm) -> None:
+    """Tick whenever something is due, for as long as the session lives."""
+    while (alive := session()) is not None and not alive.closed:
+        alive.tick()
+        next_due = alive.table.next_due
+        del alive
+        alarm.wait(next_due)
+
+
+def keep_renewing(session: weakref.ref[ThreadSession], due: queue.SimpleQueue[list[Claim]]) -> None:
+    """Renew what is handed over; an empty list ends it."""
+    while claims := due.get():
+        while not due.empty():
+            claims += due.get()
+        if (alive := session()) is None or alive.closed:
+            return
+        try:
+            alive.renew(claims)
+        except Exception:
+            report()
+        del alive
+
+
+def stop(alarm: Alarm, due: queue.SimpleQueue[list[Claim]]) -> None:
+    """Let the threads of a session end."""
+    alarm.stop()
+    due.put([])
+
+
+def report() -> None:
+    """Report the exception under way as one that ended a thread."""
+    kind, error, trace = sys.exc_info()
+    assert kind is not None
+    threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for session in list(_sessions):
+        session.forked()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,433 @@
+"""Locks for threads: acquiring, waiting, renewing, losing, releasing."""
+
+import gc
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringfence.errors import InvalidType, InvalidValue, LeaseLost, NotHeld, StoreError, StoreTimeout
+from ringfence.locks.lease import Lease
+from ringfence.locks.manager import LockManager
+from ringfence.locks.stores.memory import MemoryStore
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LockManager]:
+    if request.param == "memory":
+        opened = LockManager(MemoryStore())
+    else:
+        opened = LockManager.from_url(f"sqlite:///{tmp_path}/locks.db")
+    with opened:
+        yield opened
+
+
+def taken(lease: Lease | None) -> Lease:
+    assert lease is not None
+    return lease
+
+
+def wait_until(condition: Any, seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.002)
+
+
+def test_a_with_block_holds_the_lock_and_gives_it_back(manager: LockManager) -> None:
+    with manager.lock("x") as lease:
+        assert lease.valid is True
+        assert lease.name == "x"
+        assert 9.0 < lease.remaining() <= 10.0
+        lease.check()
+        assert [holder[:3] for holder in manager.leases()] == [("x", lease.owner, lease.fence)]
+    assert manager.leases() == []
+    assert lease.remaining() == 0.0
+
+
+def test_without_blocking_a_held_lock_is_none(manager: LockManager) -> None:
+    with manager.lock("x"):
+        assert manager.lock("x").acquire(blocking=False) is None
+        assert manager.lock("x").acquire(timeout=0) is None
+
+
+def test_a_timeout_is_kept(manager: LockManager) -> None:
+    with manager.lock("x"):
+        started = time.monotonic()
+        assert manager.lock("x").acquire(timeout=0.3) is None
+        assert 0.3 <= time.monotonic() - started < 0.5
+
+
+def test_waiting_gets_the_lock_when_it_is_released(manager: LockManager) -> None:
+    first = taken(manager.lock("x").acquire())
+    threading.Timer(0.1, first.release).start()
+    second = taken(manager.lock("x").acquire(timeout=5))
+    assert second.fence > first.fence
+    assert second.owner != first.owner
+
+
+def test_a_release_tells_whether_it_was_still_held(manager: LockManager) -> None:
+    lease = taken(manager.lock("x").acquire())
+    assert lease.release() is True
+    assert lease.release() is False
+    with pytest.raises(NotHeld):
+        lease.check()
+    with pytest.raises(NotHeld):
+        lease.extend()
+
+
+def test_a_lease_may_be_released_inside_its_block(manager: LockManager) -> None:
+    with manager.lock("x") as lease:
+        assert lease.release()
+
+
+def test_a_lease_is_renewed_for_as_long_as_it_is_held(manager: LockManager) -> None:
+    with manager.lock("x", ttl=0.3) as lease:
+        time.sleep(0.8)
+        lease.check()
+        assert manager.lock("x").acquire(blocking=False) is None
+
+
+def test_without_renewal_the_lease_is_lost_at_its_deadline(manager: LockManager) -> None:
+    lost: list[float] = []
+    started = time.monotonic()
+    lease = taken(manager.lock("x", ttl=0.3, renew=False).acquire())
+    lease.on_lost(lambda which: lost.append(time.monotonic() - started))
+    wait_until(lambda: lost)
+    assert 0.25 <= lost[0] < 0.5
+    with pytest.raises(LeaseLost) as caught:
+        lease.check()
+    assert (caught.value.name, caught.value.fence) == ("x", lease.fence)
+    assert lease.release() is False
+    time.sleep(0.1)
+    assert len(lost) == 1
+
+
+def test_a_lease_that_nobody_refers_to_ends_with_its_ttl(manager: LockManager) -> None:
+    manager.lock("x", ttl=0.3).acquire()
+    gc.collect()
+    assert manager.lock("x").acquire(timeout=2) is not None
+
+
+def test_an_extension_moves_the_deadline(manager: LockManager) -> None:
+    lease = taken(manager.lock("x", ttl=1.0, renew=False).acquire())
+    lease.extend(60)
+    assert 59 < lease.remaining() <= 60
+    lease.extend()
+    assert 59 < lease.remaining() <= 60  # never shorter
+    assert 59 < manager.leases()[0].remaining <= 60
+
+
+def test_what_was_lost_cannot_be_extended(manager: LockManager) -> None:
+    lease = taken(manager.lock("x", ttl=0.1, renew=False).acquire())
+    time.sleep(0.15)
+    with pytest.raises(LeaseLost):
+        lease.extend()
+
+
+def test_a_lease_taken_away_is_lost_at_the_next_renewal(manager: LockManager) -> None:
+    lost: list[Lease] = []
+    lease = taken(manager.lock("x", ttl=0.6).acquire())
+    lease.on_lost(lost.append)
+    manager._session.store.withdraw("x", lease.owner)
+    wait_until(lambda: lost, 0.5)
+    assert lost == [lease]
+    assert not lease.valid
+
+
+def test_an_extension_notices_that_the_lease_was_taken_away(manager: LockManager) -> None:
+    lost: list[Lease] = []
+    lease = taken(manager.lock("x").acquire())
+    lease.on_lost(lost.append)
+    manager._session.store.withdraw("x", lease.owner)
+    with pytest.raises(LeaseLost):
+        lease.extend()
+    assert lost == [lease]
+
+
+def test_on_lost_after_the_loss_calls_at_once(manager: LockManager) -> None:
+    lease = taken(manager.lock("x", ttl=0.05, renew=False).acquire())
+    lost: list[Lease] = []
+    lease.on_lost(lost.append)
+    wait_until(lambda: lost)
+    lease.on_lost(lost.append)
+    assert len(lost) == 2
+
+
+def test_on_lost_is_not_called_for_a_released_lease(manager: LockManager) -> None:
+    lost: list[Lease] = []
+    lease = taken(manager.lock("x", ttl=0.1, renew=False).acquire())
+    lease.on_lost(lost.append)
+    lease.release()
+    time.sleep(0.2)
+    assert lost == []
+
+
+def test_a_callback_that_raises_is_reported_and_stops_no_other(
+    manager: LockManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+    lost: list[Lease] = []
+    lease = taken(manager.lock("x", ttl=0.05, renew=False).acquire())
+    lease.on_lost(lambda which: 1 / 0)
+    lease.on_lost(lost.append)
+    wait_until(lambda: lost)
+    assert [type(error) for error in reported] == [ZeroDivisionError]
+    assert manager.lock("y", ttl=0.3).acquire() is not None
+
+
+def test_leaving_a_block_whose_lease_was_lost_raises(manager: LockManager) -> None:
+    with pytest.raises(LeaseLost), manager.lock("x", ttl=0.05, renew=False):
+        time.sleep(0.1)
+
+
+def test_leaving_by_an_exception_keeps_it(manager: LockManager) -> None:
+    with pytest.raises(ZeroDivisionError), manager.lock("x", ttl=0.05, renew=False) as lease:
+        fail_after(lease)
+
+
+def fail_after(lease: Lease) -> None:
+    wait_until(lambda: not lease.valid)
+    raise ZeroDivisionError
+
+
+def test_one_lock_may_be_shared_by_threads(manager: LockManager) -> None:
+    lock = manager.lock("x")
+    inside: list[int] = []
+    most: list[int] = []
+    fences: list[int] = []
+
+    def work() -> None:
+        for _ in range(5):
+            with lock as lease:
+                inside.append(1)
+                most.append(len(inside))
+                fences.append(lease.fence)
+                time.sleep(0.001)
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert fences == sorted(set(fences))
+    assert len(fences) == 20
+
+
+def test_blocks_of_one_thread_are_left_last_in_first_out(manager: LockManager) -> None:
+    lock = manager.lock("x", ttl=0.1, renew=False)
+    outer = lock.__enter__()
+    inner = lock.__enter__()
+    assert inner.fence > outer.fence
+    lock.__exit__(None, None, None)
+    assert inner.was_released()
+    assert not outer.was_released()
+    with pytest.raises(LeaseLost):
+        lock.__exit__(None, None, None)
+
+
+def test_leaving_without_entering_is_an_error(manager: LockManager) -> None:
+    with pytest.raises(NotHeld):
+        manager.lock("x").__exit__(None, None, None)
+
+
+def test_a_block_may_be_left_by_another_thread(manager: LockManager) -> None:
+    lock = manager.lock("x")
+    lock.__enter__()
+    thread = threading.Thread(target=lock.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    assert manager.leases() == []
+
+
+@pytest.mark.parametrize("name", [None, b"x", 1])
+def test_a_name_is_a_string(manager: LockManager, name: Any) -> None:
+    with pytest.raises(InvalidType):
+        manager.lock(name)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "a\0b", "\ud800"])
+def test_a_name_is_a_short_text(manager: LockManager, name: str) -> None:
+    with pytest.raises(InvalidValue):
+        manager.lock(name)
+
+
+@pytest.mark.parametrize("ttl", [None, "1", True])
+def test_a_ttl_is_a_number(manager: LockManager, ttl: Any) -> None:
+    with pytest.raises(InvalidType):
+        manager.lock("x", ttl=ttl)
+
+
+@pytest.mark.parametrize("ttl", [0, -1, math.inf, math.nan, 1e9, 0.001])
+def test_a_ttl_is_finite_and_positive(manager: LockManager, ttl: float) -> None:
+    with pytest.raises(InvalidValue):
+        manager.lock("x", ttl=ttl)
+    with manager.lock("x") as lease, pytest.raises(InvalidValue):
+        lease.extend(ttl)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"timeout": -1}, InvalidValue),
+        ({"timeout": math.nan}, InvalidValue),
+        ({"timeout": "1"}, InvalidType),
+        ({"blocking": False, "timeout": 1}, InvalidValue),
+        ({"blocking": 0.5}, InvalidType),
+    ],
+)
+def test_bad_waits_are_refused(manager: LockManager, arguments: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        manager.lock("x").acquire(**arguments)
+
+
+def test_a_callback_must_be_callable(manager: LockManager) -> None:
+    with manager.lock("x") as lease, pytest.raises(InvalidType):
+        lease.on_lost("ring")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("url", ["", "redis://x", "sqlite://x", "memory", "sqlite:///"])
+def test_an_unknown_url_is_refused(url: str) -> None:
+    with pytest.raises(InvalidValue):
+        LockManager.from_url(url)
+
+
+def test_a_url_is_a_string() -> None:
+    with pytest.raises(InvalidType):
+        LockManager.from_url(1)  # type: ignore[arg-type]
+
+
+def test_a_memory_store_is_shared_by_its_name() -> None:
+    one, same = LockManager.from_url("memory://shared"), LockManager.from_url("memory://shared")
+    with one, same, LockManager.from_url("memory://other") as other, one.lock("x"):
+        assert same.lock("x").acquire(blocking=False) is None
+        assert other.lock("x").acquire(blocking=False) is not None
+
+
+def test_closing_releases_what_is_held(manager: LockManager) -> None:
+    store = MemoryStore()
+    closed = LockManager(store)
+    lease = taken(closed.lock("x").acquire())
+    closed.close()
+    closed.close()
+    assert store.leases() == []
+    assert not lease.valid
+    assert lease.release() is False
+    with pytest.raises(StoreError, match="closed"):
+        closed.lock("x").acquire()
+
+
+def test_closing_stops_the_threads() -> None:
+    before = threading.active_count()
+    manager = LockManager(MemoryStore())
+    lease = taken(manager.lock("x", ttl=0.05).acquire())
+    time.sleep(0.1)
+    assert lease.valid
+    assert threading.active_count() == before + 2
+    manager.close()
+    wait_until(lambda: threading.active_count() == before)
+
+
+def test_a_manager_thrown_away_stops_its_threads() -> None:
+    before = threading.active_count()
+    LockManager(MemoryStore()).lock("x", ttl=0.05).acquire()
+    gc.collect()
+    wait_until(lambda: threading.active_count() <= before)
+
+
+class Stuck(MemoryStore):
+    """A store whose renewals hang, and then fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hang = threading.Event()
+
+    def renew(self, claims: Any) -> list[bool]:
+        self.hang.wait(5)
+        raise StoreTimeout("stuck")
+
+
+def test_a_lease_is_lost_at_its_deadline_while_the_store_hangs() -> None:
+    store = Stuck()
+    with LockManager(store) as manager:
+        lost: list[float] = []
+        started = time.monotonic()
+        lease = taken(manager.lock("x", ttl=0.3).acquire())
+        lease.on_lost(lambda which: lost.append(time.monotonic() - started))
+        wait_until(lambda: lost, 1.0)
+        assert 0.25 <= lost[0] < 0.5
+        store.hang.set()
+
+
+class Broken(MemoryStore):
+    """A store that breaks once while renewing, in a way nobody foresaw."""
+
+    broken = False
+
+    def renew(self, claims: Any) -> list[bool]:
+        if not self.broken:
+            self.broken = True
+            raise ZeroDivisionError
+        return super().renew(claims)
+
+
+def test_an_unforeseen_error_is_reported_and_renewing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_type))
+    with LockManager(Broken()) as manager, manager.lock("x", ttl=0.3):
+        time.sleep(0.6)
+    assert reported == [ZeroDivisionError]
+
+
+class Unanswering(MemoryStore):
+    """A store that does not answer releases."""
+
+    def release(self, name: str, owner: str, fence: int) -> bool:
+        raise StoreTimeout("busy")
+
+
+def test_a_failed_release_raises_and_keeps_the_body_s_own_error() -> None:
+    manager = LockManager(Unanswering())
+    with pytest.raises(StoreTimeout), manager.lock("x", ttl=0.1):
+        pass
+    with pytest.raises(ZeroDivisionError) as caught, manager.lock("y", ttl=0.1):
+        raise ZeroDivisionError
+    assert "was not released" in caught.value.__notes__[0]
+    manager.close()
+
+
+def test_an_interrupted_waiter_holds_nothing(manager: LockManager) -> None:
+    first = taken(manager.lock("x").acquire())
+    signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    with pytest.raises(KeyboardInterrupt):
+        manager.lock("x").acquire()
+    first.release()
+    time.sleep(0.05)
+    assert manager.leases() == []
+
+
+def interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_interrupts_at_any_moment_leave_no_lease_behind(manager: LockManager) -> None:
+    """A lease that was got just before the interrupt is dropped, so nothing renews it."""
+    signal.signal(signal.SIGALRM, interrupt)
+    for number in range(60):
+        signal.setitimer(signal.ITIMER_REAL, 0.0002 + number * 0.00002)
+        try:
+            while True:
+                with manager.lock("x", ttl=0.2):
+                    pass
+        except KeyboardInterrupt:
+            pass
+    assert manager.lock("x").acquire(timeout=2) is not None
