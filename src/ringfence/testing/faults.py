@@ -1,0 +1,62 @@
+"""What may go wrong in a schedule, and how often.
+
+Each schedule draws its own mix ("swarm testing", Groce et al., ISSTA 2012): some kinds of fault are missing
+altogether, so that one kind cannot hide what another would have shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Chances of each fault, as a fraction of the effects it can strike; the bounds of clocks in seconds.
+
+    Attributes:
+        lose_request: a request never arrives; the sender hears nothing, or that nothing happened.
+        lose_reply: a request is carried out, and the sender hears nothing.
+        double: a request is carried out twice, the second time maybe much later.
+        delay: a request arrives late, maybe after the sender gave up on it.
+        crash: a process stops at once, and starts again later with its recovery program.
+        pause: a process stands still, maybe for longer than any lease, and runs on.
+        offset: most seconds a process's clock is ahead or behind.
+        drift: most seconds a second a process's clock is too fast or too slow.
+    """
+
+    lose_request: float = 0.0
+    lose_reply: float = 0.0
+    double: float = 0.0
+    delay: float = 0.0
+    crash: float = 0.0
+    pause: float = 0.0
+    offset: float = 0.0
+    drift: float = 0.0
+
+    @classmethod
+    def drawn(cls, random: Random) -> Faults:
+        """A mix for one schedule."""
+        return cls(
+            lose_request=_sometimes(random, 0.12),
+            lose_reply=_sometimes(random, 0.12),
+            double=_sometimes(random, 0.15),
+            delay=_sometimes(random, 0.15),
+            crash=_sometimes(random, 0.08),
+            pause=_sometimes(random, 0.10),
+            offset=_sometimes(random, 100.0),
+            drift=_sometimes(random, 0.02),
+        )
+
+    @property
+    def messages(self) -> float:
+        """The chance that anything happens to a message."""
+        return self.lose_request + self.lose_reply + self.double + self.delay
+
+
+CALM = Faults()
+"""Nothing goes wrong."""
+
+
+def _sometimes(random: Random, most: float) -> float:
+    return random.uniform(0.0, most) if random.random() < 0.5 else 0.0

@@ -1,0 +1,146 @@
+"""How requests travel between the processes of a simulation and the stores they ask.
+
+A request takes a short random time, is carried out in one instant at its target, and its reply takes a short
+random time back. A fault changes that journey, never the instant itself: stores are atomic, networks are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ringfence.errors import OutcomeUnknown, StoreTimeout
+from ringfence.protocol import Call
+
+if TYPE_CHECKING:
+    from ringfence.testing.simulator import Simulation
+
+LATENCY = 0.002
+"""Mean seconds a message travels."""
+
+PATIENCE = 0.05
+"""Seconds after which a sender gives up on a reply."""
+
+LATE = 1.0
+"""Most seconds that a delayed or doubled request is late; longer than the leases of the workloads."""
+
+Answer = Callable[[Any], None]
+"""Called once with the result of a request, or with the exception that stands for it."""
+
+
+class Violation(AssertionError):  # noqa: N818
+    """An oracle saw what must never happen. It ends the simulation, and is never thrown into a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a request travels.
+
+    Attributes:
+        lossy: it can be lost, or its reply can.
+        repeatable: it can be doubled, or arrive after its sender gave up. Not so for a statement on an open
+            connection: when the connection ends, so does all that was sent on it.
+    """
+
+    lossy: bool = True
+    repeatable: bool = True
+
+
+ANYTHING = Route()
+CONNECTED = Route(repeatable=False)
+RELIABLE = Route(lossy=False, repeatable=False)
+
+
+class Network:
+    """Carries requests, and what goes wrong with them.
+
+    Args:
+        simulation: whose events, randomness and fault rates these are.
+        routes: how each request travels.
+    """
+
+    def __init__(self, simulation: Simulation, routes: Callable[[Call], Route]) -> None:
+        self._simulation = simulation
+        self.routes = routes
+
+    def send(self, sender: str, call: Call, answer: Answer) -> None:
+        """Let `call` travel, and `answer` be called once."""
+        fate = self._fate(self.routes(call))
+        self._simulation.note(fate, sender, call)
+        getattr(self, "_" + fate)(sender, call, answer)
+
+    def _fate(self, route: Route) -> str:
+        faults, drawn = self._simulation.faults, self._simulation.random.random()
+        if drawn >= faults.messages:
+            return "deliver"
+        for fate, chance, possible in (
+            ("lose_request", faults.lose_request, route.lossy),
+            ("lose_reply", faults.lose_reply, route.lossy),
+            ("double", faults.double, route.repeatable),
+            ("delay", faults.delay, route.repeatable),
+        ):
+            if drawn < chance:
+                return fate if possible else "deliver"
+            drawn -= chance
+        return "deliver"
+
+    def _deliver(self, sender: str, call: Call, answer: Answer) -> None:
+        self._simulation.after(self._latency(), self._arrive, sender, call, answer)
+
+    def _lose_request(self, _: str, call: Call, answer: Answer) -> None:
+        told = self._simulation.random.choice((OutcomeUnknown, StoreTimeout))
+        self._simulation.after(PATIENCE, answer, told(f"{call.operation}: no answer"))
+
+    def _lose_reply(self, sender: str, call: Call, answer: Answer) -> None:
+        self._simulation.after(self._latency(), self._arrive, sender, call, _nobody)
+        self._simulation.after(PATIENCE, answer, OutcomeUnknown(f"{call.operation}: no answer"))
+
+    def _double(self, sender: str, call: Call, answer: Answer) -> None:
+        self._deliver(sender, call, answer)
+        self._simulation.after(self._late(), self._arrive, sender, call, _nobody)
+
+    def _delay(self, sender: str, call: Call, answer: Answer) -> None:
+        first = _Once(answer)
+        self._simulation.after(self._late(), self._arrive, sender, call, first)
+        self._simulation.after(PATIENCE, first, OutcomeUnknown(f"{call.operation}: no answer"))
+
+    def _arrive(self, sender: str, call: Call, answer: Answer) -> None:
+        result = carry_out(call)
+        self._simulation.note("carried out", sender, call, result)
+        if answer is not _nobody:
+            self._simulation.after(self._latency(), answer, result)
+
+    def _latency(self) -> float:
+        return self._simulation.random.expovariate(1.0 / LATENCY)
+
+    def _late(self) -> float:
+        return self._simulation.random.random() ** 2 * LATE
+
+
+def carry_out(call: Call) -> Any:
+    """Perform a request now; an exception stands for its failure."""
+    try:
+        return getattr(call.target, call.operation)(*call.args)
+    except Violation:
+        raise
+    except Exception as error:
+        return error
+
+
+class _Once:
+    """Passes on the first answer only: a reply, or the sender's giving up on it."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer: Answer | None = answer
+
+    def __call__(self, result: Any) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer(result)
+
+
+def _nobody(result: Any) -> None:
+    """Whoever asked has given up listening."""
