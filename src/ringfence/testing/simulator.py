@@ -1,8 +1,8 @@
 """The third driver of the protocols: many processes, one simulated time, a seeded schedule of faults.
 
 A *process* runs programs, which are generators of the effects of `ringfence.protocol`. What runs next is
-the earliest event; when events happen is drawn from one `random.Random(seed)`, and so is every fault. There is
-no wall clock, no hash order, no thread. So the same seed gives the same run, step for step.
+the earliest event; when events happen is drawn from one `random.Random(seed)`, and so is every fault. No wall
+clock, no hash order, no thread has a say, so the same seed gives the same run, step for step.
 
 The style is that of FoundationDB's simulation and TigerBeetle's VOPR: workload x faults x seed.
 """
