@@ -6,8 +6,9 @@ import os
 import threading
 
 from ringfence._sqlite import Connection, Pool, has_table, immediate, translating
-from ringfence.errors import StoreDamaged, StoreError, StoreTimeout
+from ringfence.errors import StoreDamaged, StoreError
 from ringfence.transactions.decisions import check_outcome, recorded
+from ringfence.transactions.decisions.poison import Poison
 from ringfence.transactions.gid import Gid, check_name
 from ringfence.transactions.outcome import Outcome
 
@@ -34,7 +35,7 @@ class SqliteDecisions:
     def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
         self.path = os.fspath(path)
         self._pool = Pool(self.path, timeout=timeout, prepare=_make_tables)
-        self._poison: str | None = None
+        self._poison = Poison()
         self._turn = threading.Lock()
 
     def begin_epoch(self, name: str) -> int:
@@ -59,12 +60,12 @@ class SqliteDecisions:
         check_outcome(outcome)
         parsed = Gid.parse(gid)
         with self._turn, self._pool.borrow() as connection:
-            self._refuse_when_poisoned()
+            self._poison.check()
             try:
                 with translating(self.path), immediate(connection):
                     return _standing(connection, gid) or _record(connection, parsed, outcome)
             except StoreError as error:
-                self._poison_after(error)
+                self._poison.after(error)
                 raise
 
     def get(self, gid: str) -> Outcome | None:
@@ -75,14 +76,6 @@ class SqliteDecisions:
     def close(self) -> None:
         """Close the file."""
         self._pool.close()
-
-    def _refuse_when_poisoned(self) -> None:
-        if self._poison is not None:
-            raise StoreError(f"no more decisions in this process, start a new one: {self._poison}")
-
-    def _poison_after(self, error: StoreError) -> None:
-        if not isinstance(error, StoreTimeout):
-            self._poison = str(error)
 
 
 def _make_tables(connection: Connection) -> None:
