@@ -19,6 +19,7 @@ class Faults:
         lose_reply: a request is carried out, and the sender hears nothing.
         double: a request is carried out twice, the second time maybe much later.
         delay: a request arrives late, maybe after the sender gave up on it.
+        cut: no request between a process and a target arrives in time for a while.
         crash: a process stops at once, and starts again later with its recovery program.
         pause: a process stands still, maybe for longer than any lease, and runs on.
         offset: most seconds a process's clock is ahead or behind.
@@ -29,6 +30,7 @@ class Faults:
     lose_reply: float = 0.0
     double: float = 0.0
     delay: float = 0.0
+    cut: float = 0.0
     crash: float = 0.0
     pause: float = 0.0
     offset: float = 0.0
@@ -42,7 +44,8 @@ class Faults:
             lose_reply=_sometimes(random, 0.12),
             double=_sometimes(random, 0.15),
             delay=_sometimes(random, 0.15),
-            crash=_sometimes(random, 0.08),
+            cut=_sometimes(random, 0.03),
+            crash=_sometimes(random, 0.06),
             pause=_sometimes(random, 0.10),
             offset=_sometimes(random, 100.0),
             drift=_sometimes(random, 0.02),
@@ -51,7 +54,7 @@ class Faults:
     @property
     def messages(self) -> float:
         """The chance that anything happens to a message."""
-        return self.lose_request + self.lose_reply + self.double + self.delay
+        return self.lose_request + self.lose_reply + self.double + self.delay + self.cut
 
 
 CALM = Faults()

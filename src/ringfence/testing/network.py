@@ -14,7 +14,7 @@ from ringfence.errors import OutcomeUnknown, StoreTimeout
 from ringfence.protocol import Call
 
 if TYPE_CHECKING:
-    from ringfence.testing.simulator import Simulation
+    from ringfence.testing.simulator import Process, Simulation
 
 LATENCY = 0.002
 """Mean seconds a message travels."""
@@ -25,11 +25,14 @@ PATIENCE = 0.05
 LATE = 1.0
 """Most seconds that a delayed or doubled request is late; longer than the leases of the workloads."""
 
+LONGEST_CUT = 1.0
+"""Most seconds that a process is cut off from a target."""
+
 Answer = Callable[[Any], None]
 """Called once with the result of a request, or with the exception that stands for it."""
 
 
-class Violation(AssertionError):  # noqa: N818
+class Violation(AssertionError):
     """An oracle saw what must never happen. It ends the simulation, and is never thrown into a process."""
 
 
@@ -63,12 +66,21 @@ class Network:
     def __init__(self, simulation: Simulation, routes: Callable[[Call], Route]) -> None:
         self._simulation = simulation
         self.routes = routes
+        self._cuts: dict[tuple[str, int], float] = {}
 
-    def send(self, sender: str, call: Call, answer: Answer) -> None:
+    def heal(self) -> None:
+        """Mend all links that are cut."""
+        self._cuts.clear()
+
+    def send(self, sender: Process, call: Call, answer: Answer) -> None:
         """Let `call` travel, and `answer` be called once."""
-        fate = self._fate(self.routes(call))
-        self._simulation.note(fate, sender, call)
-        getattr(self, "_" + fate)(sender, call, answer)
+        route = RELIABLE if sender.spared else self.routes(call)
+        link = sender.name, id(call.target)
+        fate = "cut" if route.lossy and self._is_cut(link) else self._fate(route)
+        if fate == "cut":
+            fate = self._cut(link, route)
+        self._simulation.note(fate, sender.name, call)
+        getattr(self, "_" + fate)(sender.name, call, answer)
 
     def _fate(self, route: Route) -> str:
         faults, drawn = self._simulation.faults, self._simulation.random.random()
@@ -79,11 +91,23 @@ class Network:
             ("lose_reply", faults.lose_reply, route.lossy),
             ("double", faults.double, route.repeatable),
             ("delay", faults.delay, route.repeatable),
+            ("cut", faults.cut, route.lossy),
         ):
             if drawn < chance:
                 return fate if possible else "deliver"
             drawn -= chance
         return "deliver"
+
+    def _is_cut(self, link: tuple[str, int]) -> bool:
+        return self._cuts.get(link, 0.0) > self._simulation.clock()
+
+    def _cut(self, link: tuple[str, int], route: Route) -> str:
+        """Cut a link, unless it is already; what is sent meanwhile is lost one way or the other."""
+        simulation = self._simulation
+        if not self._is_cut(link):
+            self._cuts[link] = simulation.clock() + simulation.random.uniform(0.0, LONGEST_CUT)
+            simulation.note("cut", link[0])
+        return simulation.random.choice(("lose_request", "lose_reply", "delay")[: 2 + route.repeatable])
 
     def _deliver(self, sender: str, call: Call, answer: Answer) -> None:
         self._simulation.after(self._latency(), self._arrive, sender, call, answer)

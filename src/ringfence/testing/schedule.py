@@ -32,7 +32,7 @@ def play(
     with ExitStack() as stack:
         stack.callback(simulation.close)
         if off is not None:
-            stack.enter_context(SWITCHES[off]())
+            stack.enter_context(SWITCHES[off].off())
         try:
             scene = WORKLOADS[workload](simulation)
             simulation.run()

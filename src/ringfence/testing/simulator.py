@@ -40,6 +40,7 @@ class Process:
         clock: its own idea of the time.
         incarnation: how many times it was started again.
         crashed: it is not running now.
+        spared: nothing goes wrong with it, nor with its requests.
     """
 
     def __init__(self, name: str, clock: SkewedClock, recovery: Program | None) -> None:
@@ -48,6 +49,7 @@ class Process:
         self.recovery = recovery
         self.incarnation = 0
         self.crashed = False
+        self.spared = False
         self.paused_until = 0.0
 
 
@@ -179,6 +181,7 @@ class Simulation:
 
     def _calm(self) -> None:
         self.faults = CALM
+        self.network.heal()
 
     def _skewed(self) -> SkewedClock:
         offset, drift, uniform = self.faults.offset, self.faults.drift, self.random.uniform
@@ -225,6 +228,8 @@ class Simulation:
     def _struck(self, task: Task) -> bool:
         """Draw a crash or a pause; True when the program's effect is not performed now, or never."""
         process, faults, random = task.process, self.faults, self.random
+        if process.spared:
+            return False
         if random.random() < faults.crash:
             if random.random() < 0.5:
                 self.crash(process)
@@ -243,7 +248,7 @@ class Simulation:
         if process.paused_until > self.clock():
             self.after(process.paused_until - self.clock(), self._perform_unless_gone, task, effect)
         elif isinstance(effect, Call):
-            self.network.send(process.name, effect, partial(self._resume, task))
+            self.network.send(process, effect, partial(self._resume, task))
         elif isinstance(effect, Sleep):
             self.after(process.clock.true_seconds(effect.seconds), self._resume, task, None)
         elif isinstance(effect, Parallel):
@@ -268,7 +273,7 @@ class Simulation:
                 self._resume(task, results)
 
         for index, call in enumerate(effect.calls):
-            self.network.send(task.process.name, call, partial(answer, index))
+            self.network.send(task.process, call, partial(answer, index))
         if not results:
             self.after(0.0, self._resume, task, results)
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ringfence.testing.simulator import Simulation
+from ringfence.testing.workloads.locks import Locks
+from ringfence.testing.workloads.recovery import Recovery
+from ringfence.testing.workloads.two_phase import TwoPhase
 
 
 class Scene(Protocol):
@@ -20,4 +23,8 @@ class Scene(Protocol):
         ...
 
 
-WORKLOADS: Mapping[str, Callable[[Simulation], Scene]] = {}
+WORKLOADS: Mapping[str, Callable[[Simulation], Scene]] = {
+    "locks": Locks,
+    "two_phase": TwoPhase,
+    "recovery": Recovery,
+}

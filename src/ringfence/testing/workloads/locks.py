@@ -1,0 +1,228 @@
+"""Clients that take locks, write through a guard, have their leases renewed, and give the locks back.
+
+Oracles:
+    - never do two clients believe at one instant that they hold the same lock, but for what clock drift allows;
+    - fences grow with every grant of a lock, and an owner that asks again gets the fence it has;
+    - guarded writes never go back to an older fence, whatever else goes wrong;
+    - a lock given back is free; a client that left without the lock has left nothing behind;
+    - in the end every lock can be had.
+"""
+
+from __future__ import annotations
+
+from ringfence._core.leases import FenceMarks, LeaseTable
+from ringfence.errors import FenceRejected, OutcomeUnknown, StoreError, StoreTimeout
+from ringfence.locks import renewal
+from ringfence.locks.acquire import Granted, acquire, release
+from ringfence.locks.stores import Claim
+from ringfence.locks.stores.memory import MemoryStore
+from ringfence.protocol import Call, Effects, Sleep
+from ringfence.testing.network import Violation
+from ringfence.testing.simulator import Process, Simulation
+
+LOCKS = ("a", "b")
+CLIENTS = 3
+ROUNDS = 3
+WRITES = 3
+TTL = 0.3
+TIMEOUT = 0.6
+EPOCH_2026 = 1_767_225_600.0
+
+
+class Locks:
+    """The scene: a lock store, a guarded resource a lock, and clients."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation = simulation
+        faults = simulation.faults
+        self.tolerance = TTL * faults.drift / (1 - faults.drift) * 1.01 + 1e-9
+        self.orderly = not (faults.delay or faults.double)
+        self.wall_offset = 0.0
+        self.clients: dict[str, Client] = {}
+        self.store = WatchedStore(self)
+        self.resources = {name: Resource(name) for name in LOCKS}
+        simulation.name(self.store, "store")
+        for name in LOCKS:
+            simulation.name(self.resources[name], name)
+        for number in range(CLIENTS):
+            simulation.spawn(f"client-{number}", self.work, self.work)
+        if faults.offset:
+            simulation.after(simulation.random.uniform(0.0, 1.0), self.set_wall_clock, -faults.offset)
+        simulation.on_crash.append(self.forget)
+
+    def work(self, process: Process) -> Effects[None]:
+        """What a client does, from its start and from each restart."""
+        client = self.clients[process.name] = Client(self, process)
+        self.simulation.start(process, client.keep)
+        return client.work()
+
+    def forget(self, process: Process) -> None:
+        """A process that crashed believes nothing any more."""
+        self.clients.pop(process.name, None)
+
+    def wall(self) -> float:
+        """The store's wall clock, which somebody may set back."""
+        return EPOCH_2026 + self.wall_offset + self.simulation.clock()
+
+    def set_wall_clock(self, offset: float) -> None:
+        """Set the wall clock back, or on."""
+        self.wall_offset = offset
+        self.simulation.counts["wall_set_back"] += 1
+
+    def check_sole_holder(self, name: str) -> None:
+        """At most one client believes that it holds the lock, and goes on believing for more than drift allows."""
+        holders = [client for client in self.clients.values() if client.believes(name) > self.tolerance]
+        if len(holders) > 1:
+            who = " and ".join(client.process.name for client in holders)
+            raise Violation(f"lock {name!r} is held by {who} at {self.simulation.clock():.4f} s")
+
+    def check_left(self, name: str, owner: str, why: str) -> None:
+        """The store holds nothing for an owner that is through, unless its own request comes late."""
+        holder = self.store.holder(name)
+        if self.orderly and holder is not None and holder.owner == owner:
+            raise Violation(f"lock {name!r} is still held by {owner} after {why}")
+
+    def check(self) -> None:
+        """In the end every lock can be had."""
+        simulation, fences = self.simulation, dict[str, int]()
+
+        def audit(process: Process) -> Effects[None]:
+            for name in LOCKS:
+                granted = yield from acquire(
+                    self.store, name, process.name, TTL, 3 * TTL, simulation.random.random
+                )
+                if granted is not None:
+                    fences[name] = granted.claim.fence
+
+        simulation.spawn("auditor", audit)
+        simulation.run()
+        for name in set(LOCKS) - fences.keys():
+            raise Violation(f"lock {name!r} cannot be had in the end: {self.store.holder(name)} has it")
+
+
+class Client:
+    """One client process in one incarnation: its leases die with it."""
+
+    def __init__(self, scene: Locks, process: Process) -> None:
+        self.scene = scene
+        self.process = process
+        self.random = scene.simulation.random
+        self.table = LeaseTable()
+        self.done = False
+
+    def believes(self, name: str) -> float:
+        """For how many seconds more this client will believe that it holds the lock `name`."""
+        for claim in self.table.leases():
+            if claim.name == name:
+                return self.table.deadline(claim) - self.process.clock()
+        return float("-inf")
+
+    def keep(self, _: Process) -> Effects[None]:
+        """Renew the leases that are due, and drop the lost ones."""
+        while not self.done:
+            lost = yield from renewal.renew_due(self.scene.store, self.table)
+            self.scene.simulation.counts["lost"] += len(lost)
+            for claim in self.table.leases():
+                self.scene.check_sole_holder(claim.name)
+            wait = self.table.next_due() - self.process.clock()
+            yield Sleep(min(max(wait, 0.001), TTL / 3))
+
+    def work(self) -> Effects[None]:
+        """Take a lock, use it, give it back; some rounds of it."""
+        for number in range(ROUNDS):
+            name = self.random.choice(LOCKS)
+            owner = f"{self.process.name}.{self.process.incarnation}.{number}"
+            granted = yield from self.get(name, owner)
+            if granted is not None:
+                yield from self.use(granted.claim)
+                yield from self.give_back(granted)
+            yield Sleep(self.random.uniform(0.0, TTL / 3))
+        self.done = True
+
+    def get(self, name: str, owner: str) -> Effects[Granted | None]:
+        """Acquire the lock, and keep its lease; None if that was not to be."""
+        try:
+            granted = yield from acquire(self.scene.store, name, owner, TTL, TIMEOUT, self.random.random)
+        except (OutcomeUnknown, StoreTimeout):
+            granted = None
+        if granted is None:
+            self.scene.check_left(name, owner, "its acquire ended without a lease")
+            return None
+        renewal.keep(self.table, granted, renew=self.random.random() < 0.7)
+        self.scene.simulation.counts["acquired"] += 1
+        self.scene.check_sole_holder(name)
+        return granted
+
+    def use(self, claim: Claim) -> Effects[None]:
+        """Write some times while the lease lasts."""
+        resource = self.scene.resources[claim.name]
+        for _ in range(WRITES):
+            if self.believes(claim.name) <= 0:
+                return
+            try:
+                yield Call(resource, "write", (claim.fence, claim.owner))
+            except (OutcomeUnknown, StoreTimeout):
+                pass
+            except FenceRejected:
+                self.scene.simulation.counts["rejected"] += 1
+                return
+            yield Sleep(self.random.uniform(0.0, TTL / 2))
+
+    def give_back(self, granted: Granted) -> Effects[None]:
+        """Release the lease if it is not lost."""
+        claim = granted.claim
+        deadline = self.table.deadline(claim)
+        if not self.table.discard(claim):
+            return
+        try:
+            yield from release(self.scene.store, claim, deadline)
+        except StoreError:
+            return
+        self.scene.check_left(claim.name, claim.owner, "its release was answered")
+
+
+class Resource:
+    """Data behind a guard: it compares the fence and writes in one step."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.marks = FenceMarks()
+        self.written = 0
+
+    def write(self, fence: int, value: str) -> None:
+        """Write unless a newer holder has written."""
+        if not self.marks.admit(self.name, fence):
+            raise FenceRejected(self.name, fence, self.marks.mark(self.name))
+        if fence < self.written:
+            raise Violation(f"{value} wrote to {self.name!r} with fence {fence} after fence {self.written}")
+        self.written = fence
+
+
+class WatchedStore(MemoryStore):
+    """The store in memory, and what must be true of every grant."""
+
+    def __init__(self, scene: Locks) -> None:
+        super().__init__(scene.simulation.clock, scene.wall)
+        self._scene = scene
+        self._issued: dict[str, tuple[str, int]] = {}
+
+    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+        """Grant, and look at the fence."""
+        before = self.holder(name)
+        fence = super().grant(name, owner, ttl)
+        if before is not None and before.owner == owner:
+            self._check_again(name, before.fence, fence)
+        elif fence is not None:
+            self._check_new(name, owner, fence)
+            self._scene.check_sole_holder(name)
+        return fence
+
+    def _check_again(self, name: str, held: int, fence: int | None) -> None:
+        if fence != held:
+            raise Violation(f"the holder of {name!r} (fence {held}) asked again and was told {fence}")
+
+    def _check_new(self, name: str, owner: str, fence: int) -> None:
+        last_owner, last = self._issued.get(name, ("", 0))
+        if fence <= last:
+            raise Violation(f"{owner} got fence {fence} for {name!r} after {last_owner} had {last}")
+        self._issued[name] = owner, fence

@@ -1,0 +1,62 @@
+"""10,000 schedules, and that they are worth something: every kind of fault happens, and so does the work.
+
+`RINGFENCE_SEED_START=50000 pytest tests/testing/test_schedules.py` plays others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from ringfence.testing.schedule import play
+
+START = int(os.environ.get("RINGFENCE_SEED_START", "0"))
+CHUNK = 100
+SCHEDULES = {"locks": 3000, "two_phase": 3000, "recovery": 2000}
+CHUNKS = [(workload, first) for workload, count in SCHEDULES.items() for first in range(0, count, CHUNK)]
+
+FAULTS = {
+    "lose_request",
+    "lose_reply",
+    "double",
+    "delay",
+    "cut",
+    "crash",
+    "restart",
+    "pause",
+    "skew",
+    "drift",
+}
+WORK = {
+    "locks": {"acquired", "lost", "rejected", "wall_set_back"},
+    "two_phase": {"committed", "aborted", "in doubt", "recovered", "fsync_failed"},
+    "recovery": {"committed", "aborted", "in doubt", "recovered", "stale"},
+}
+
+
+@pytest.mark.parametrize(("workload", "first"), CHUNKS)
+def test_nothing_goes_wrong(workload: str, first: int) -> None:
+    for seed in range(START + first, START + first + CHUNK):
+        play(workload, seed)
+
+
+@pytest.mark.parametrize("workload", SCHEDULES)
+def test_everything_happens(workload: str) -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(100):
+        counts.update(play(workload, seed).counts)
+    rare = {what: counts[what] for what in FAULTS | WORK[workload] if counts[what] < 5}
+    assert not rare
+
+
+@pytest.mark.parametrize("workload", SCHEDULES)
+def test_a_seed_plays_the_same_every_time(workload: str) -> None:
+    for seed in range(20):
+        first: list[str] = []
+        again: list[str] = []
+        play(workload, seed, trace=first.append)
+        play(workload, seed, trace=again.append)
+        assert first == again
+        assert len(first) > 20
