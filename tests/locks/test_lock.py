@@ -1,7 +1,6 @@
 """Locks for threads: acquiring, waiting, renewing, losing, releasing."""
 
 import gc
-import math
 import signal
 import threading
 import time
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ringfence.errors import InvalidType, InvalidValue, LeaseLost, NotHeld, StoreError, StoreTimeout
+from ringfence.errors import LeaseLost, NotHeld, StoreError, StoreTimeout
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.memory import MemoryStore
@@ -212,11 +211,11 @@ def test_one_lock_may_be_shared_by_threads(manager: LockManager) -> None:
                 time.sleep(0.001)
                 inside.pop()
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     assert max(most) == 1
     assert fences == sorted(set(fences))
     assert len(fences) == 20
@@ -248,63 +247,6 @@ def test_a_block_may_be_left_by_another_thread(manager: LockManager) -> None:
     assert manager.leases() == []
 
 
-@pytest.mark.parametrize("name", [None, b"x", 1])
-def test_a_name_is_a_string(manager: LockManager, name: Any) -> None:
-    with pytest.raises(InvalidType):
-        manager.lock(name)
-
-
-@pytest.mark.parametrize("name", ["", "x" * 256, "a\0b", "\ud800"])
-def test_a_name_is_a_short_text(manager: LockManager, name: str) -> None:
-    with pytest.raises(InvalidValue):
-        manager.lock(name)
-
-
-@pytest.mark.parametrize("ttl", [None, "1", True])
-def test_a_ttl_is_a_number(manager: LockManager, ttl: Any) -> None:
-    with pytest.raises(InvalidType):
-        manager.lock("x", ttl=ttl)
-
-
-@pytest.mark.parametrize("ttl", [0, -1, math.inf, math.nan, 1e9, 0.001])
-def test_a_ttl_is_finite_and_positive(manager: LockManager, ttl: float) -> None:
-    with pytest.raises(InvalidValue):
-        manager.lock("x", ttl=ttl)
-    with manager.lock("x") as lease, pytest.raises(InvalidValue):
-        lease.extend(ttl)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        ({"timeout": -1}, InvalidValue),
-        ({"timeout": math.nan}, InvalidValue),
-        ({"timeout": "1"}, InvalidType),
-        ({"blocking": False, "timeout": 1}, InvalidValue),
-        ({"blocking": 0.5}, InvalidType),
-    ],
-)
-def test_bad_waits_are_refused(manager: LockManager, arguments: Any, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        manager.lock("x").acquire(**arguments)
-
-
-def test_a_callback_must_be_callable(manager: LockManager) -> None:
-    with manager.lock("x") as lease, pytest.raises(InvalidType):
-        lease.on_lost("ring")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("url", ["", "redis://x", "sqlite://x", "memory", "sqlite:///"])
-def test_an_unknown_url_is_refused(url: str) -> None:
-    with pytest.raises(InvalidValue):
-        LockManager.from_url(url)
-
-
-def test_a_url_is_a_string() -> None:
-    with pytest.raises(InvalidType):
-        LockManager.from_url(1)  # type: ignore[arg-type]
-
-
 def test_a_memory_store_is_shared_by_its_name() -> None:
     one, same = LockManager.from_url("memory://shared"), LockManager.from_url("memory://shared")
     with one, same, LockManager.from_url("memory://other") as other, one.lock("x"):
@@ -325,22 +267,25 @@ def test_closing_releases_what_is_held(manager: LockManager) -> None:
         closed.lock("x").acquire()
 
 
+def threads() -> list[str]:
+    gc.collect()
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ringfence-locks")]
+
+
 def test_closing_stops_the_threads() -> None:
-    before = threading.active_count()
+    wait_until(lambda: not threads())
     manager = LockManager(MemoryStore())
     lease = taken(manager.lock("x", ttl=0.05).acquire())
     time.sleep(0.1)
     assert lease.valid
-    assert threading.active_count() == before + 2
+    assert len(threads()) == 2
     manager.close()
-    wait_until(lambda: threading.active_count() == before)
+    wait_until(lambda: not threads())
 
 
 def test_a_manager_thrown_away_stops_its_threads() -> None:
-    before = threading.active_count()
     LockManager(MemoryStore()).lock("x", ttl=0.05).acquire()
-    gc.collect()
-    wait_until(lambda: threading.active_count() <= before)
+    wait_until(lambda: not threads())
 
 
 class Stuck(MemoryStore):

@@ -1,0 +1,178 @@
+"""A guard: compares a fence and writes, in one SQLite transaction.
+
+A lease alone never makes a write safe, for its holder may be paused between looking at the lease and writing. The
+guard keeps the highest fence that has written, in the database that it guards, and refuses lower ones. See Martin
+Kleppmann, "How to do distributed locking", 2016.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import TracebackType
+from typing import Self
+
+from ringfence._core.leases import check_fence
+from ringfence._sqlite import Pool, translate, translating
+from ringfence._url import sqlite_path
+from ringfence.errors import FenceRejected, InvalidType, InvalidValue, StoreError
+from ringfence.locks import rules
+from ringfence.locks.arguments import check_name
+from ringfence.locks.lease import BaseLease
+
+_TABLE = "CREATE TABLE IF NOT EXISTS ringfence_guard (resource TEXT PRIMARY KEY, fence INTEGER NOT NULL) WITHOUT ROWID"
+_MARK = "INSERT OR REPLACE INTO ringfence_guard (resource, fence) VALUES (?, ?)"
+
+
+class Guard:
+    """Lets the holder of the newest fence write to a database, and nobody older.
+
+    ::
+
+        guard = Guard("sqlite:///app.db", "report")
+        with manager.lock("report") as lease, guard.write(lease) as connection:
+            connection.execute("UPDATE report SET body = ?", (body,))
+
+    A reader whose later write depends on what it read should read in a guarded transaction too: from then on older
+    holders are refused. The mark stands in the table `ringfence_guard` and is never lowered.
+
+    Args:
+        database: a `sqlite:///` URL, a path, or an open connection of the caller's, which stays the caller's.
+        resource: what is guarded, of several things in one database; usually the name of the lock.
+        timeout: seconds to wait for another connection's transaction; for a connection of the caller's, its own.
+
+    Raises:
+        InvalidType: an argument has the wrong type.
+        InvalidValue: the URL names no file, or the resource is no name.
+    """
+
+    def __init__(
+        self, database: str | os.PathLike[str] | sqlite3.Connection, resource: str, *, timeout: float = 5.0
+    ) -> None:
+        self.resource = check_name(resource)
+        self._pool: Pool | None = None
+        if isinstance(database, sqlite3.Connection):
+            self._given = database
+            self.path = _path_of(database)
+        else:
+            self.path = _path(database)
+            self._pool = Pool(self.path, timeout=timeout)
+            weakref.finalize(self, self._pool.close)
+
+    @contextmanager
+    def write(self, holder: BaseLease | int) -> Iterator[sqlite3.Connection]:
+        """Open a write transaction for the holder of a lease or fence; leaving it commits, an exception rolls back.
+
+        Equal fences may write again: they are the same holder's.
+
+        Raises:
+            FenceRejected: a newer holder has written; nothing was changed.
+            LeaseLost: the lease is lost, though no newer holder has written yet.
+            NotHeld: the lease was released.
+            InvalidType: `holder` is neither a lease nor an int.
+            InvalidValue: the given connection is in a transaction already.
+            StoreTimeout: the database stayed locked; nothing was changed.
+            OutcomeUnknown: the disk failed while committing.
+        """
+        fence = holder.fence if isinstance(holder, BaseLease) else holder
+        check_fence(fence)
+        with self._connection() as connection, self._transaction(connection):
+            with translating(self.path):
+                self._admit(connection, fence)
+            if isinstance(holder, BaseLease):
+                holder.check()
+            yield connection
+
+    def mark(self) -> int:
+        """Return the highest fence that has written; 0 if none has."""
+        with self._connection() as connection, translating(self.path):
+            return self._mark(connection)
+
+    def close(self) -> None:
+        """Close the guard's own connections. Closing twice is harmless."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _admit(self, connection: sqlite3.Connection, fence: int) -> None:
+        mark = self._mark(connection)
+        if not rules.admits(mark, fence):
+            raise FenceRejected(self.resource, fence, mark)
+        if fence != mark:
+            connection.execute(_TABLE)
+            connection.execute(_MARK, (self.resource, fence))
+
+    def _mark(self, connection: sqlite3.Connection) -> int:
+        table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ringfence_guard'"
+        if not connection.execute(table).fetchall():
+            return 0
+        select = "SELECT fence FROM ringfence_guard WHERE resource = ?"
+        rows = connection.execute(select, (self.resource,)).fetchall()
+        return int(rows[0][0]) if rows else 0
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        self._begin(connection)
+        try:
+            yield
+            self._commit(connection)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:
+            raise InvalidValue("the connection is in a transaction already; commit it before a guarded write")
+        with translating(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        if not connection.in_transaction:
+            raise StoreError(
+                "a guarded write was committed or rolled back inside its block; leave that to the block"
+            )
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise translate(self.path, error, committing=True) or error from error
+
+    def _connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        return nullcontext(self._given) if self._pool is None else _taken(self._pool)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def _taken(pool: Pool) -> Iterator[sqlite3.Connection]:
+    connection = pool.take()
+    try:
+        yield connection
+    finally:
+        if connection.in_transaction:
+            connection.close()
+        else:
+            pool.give(connection)
+
+
+def _path(database: object) -> str:
+    if not isinstance(database, (str, os.PathLike)):
+        raise InvalidType(f"a guarded database is a URL, a path or an sqlite3.Connection, not {database!r}")
+    path = os.fspath(database)
+    if not isinstance(path, str):
+        raise InvalidType(f"the path of a guarded database is text, not {path!r}")
+    return sqlite_path(path) if "://" in path else path
+
+
+def _path_of(connection: sqlite3.Connection) -> str:
+    for _, name, path in connection.execute("PRAGMA database_list").fetchall():
+        if name == "main":
+            return str(path) or ":memory:"
+    return ":memory:"
