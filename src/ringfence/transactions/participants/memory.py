@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ringfence.errors import Aborted, InDoubt, StoreTimeout
@@ -145,6 +146,27 @@ class MemoryParticipant:
         with self._changed:
             for gid in gids:
                 self._end(gid)
+
+    @contextmanager
+    def committed(self) -> Iterator[Mapping[Any, Any]]:
+        """What is committed, while nobody changes it."""
+        with self._changed:
+            yield self._data
+
+    @contextmanager
+    def alone(self) -> Iterator[MemoryBranch]:
+        """A branch of no transaction, begun as `begin` does and applied at the end of the block.
+
+        Raises:
+            StoreTimeout: another branch did not end in time.
+            InDoubt: a prepared branch stands in the way.
+        """
+        with self._changed:
+            if not self._changed.wait_for(self._free, self._timeout):
+                self._refuse()
+            branch = MemoryBranch("", self._data)
+            yield branch
+            self._apply(branch.changes)
 
     def snapshot(self) -> dict[Any, Any]:
         """What is committed now."""

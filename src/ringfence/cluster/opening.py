@@ -1,0 +1,78 @@
+"""Open a cluster: take the ring from its shards, or give new shards their first one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import partial
+
+from ringfence.cluster.joint import Branches, together
+from ringfence.cluster.shards import no_ring
+from ringfence.cluster.state import RingState
+from ringfence.cluster.view import View, load, newest
+from ringfence.errors import EmptyRing, InvalidValue, UnknownNode
+from ringfence.placement import HashRing
+from ringfence.protocol import Call, Effects
+
+
+def open_cluster(view: View, ring: HashRing | None) -> Effects[None]:
+    """Take over the state that the shards have; if they have none, give them `ring`, or one of all shards.
+
+    Raises:
+        InvalidValue: the shards have another ring than `ring`, or new shards hold keys already.
+        UnknownNode: the ring names a shard that `view` does not have.
+        StoreDamaged: a shard of the ring has lost its state.
+    """
+    states = yield from load(view)
+    if not states:
+        yield from _first_opening(view, HashRing(sorted(view.shards)) if ring is None else ring)
+        states = yield from load(view)
+    view.state = newest(states)
+    check_complete(view.state.names, view.shards, states)
+    check_same(view.state.ring, ring)
+
+
+def _first_opening(view: View, ring: HashRing) -> Effects[None]:
+    """Write the first state on all shards of the ring, unless somebody was faster."""
+    state = RingState(ring)
+    if not state.names:
+        raise EmptyRing
+    check_known(state.names, view.shards)
+    yield from together(view, state, state.names, partial(_begin, state), joining=state.names)
+
+
+def _begin(state: RingState, branches: Branches) -> Effects[None]:
+    for branch in branches.values():
+        if (yield Call(branch, "mark")) is not None:
+            return
+    for name, branch in branches.items():
+        if not (yield Call(branch, "empty")):
+            raise InvalidValue(
+                f"shard {name!r} holds keys but no ring; a new cluster begins with empty shards"
+            )
+    for branch in branches.values():
+        yield Call(branch, "set_state", (state,))
+
+
+def check_known(names: Collection[str], shards: Mapping[str, object]) -> None:
+    """Refuse a ring that names shards which this cluster was not given."""
+    for name in names:
+        if name not in shards:
+            raise UnknownNode(name, tuple(shards))
+
+
+def check_complete(
+    names: Collection[str], shards: Mapping[str, object], states: Mapping[str, object]
+) -> None:
+    """Refuse to work on a part of a cluster."""
+    check_known(names, shards)
+    for name in names:
+        if name not in states:
+            raise no_ring(name)
+
+
+def check_same(stands: HashRing, given: HashRing | None) -> None:
+    """Refuse a ring that contradicts the one the shards have."""
+    if given is not None and stands != given:
+        raise InvalidValue(
+            f"the shards have {stands!r}, not {given!r}; open without ring=, then cluster.rebalance(ring)"
+        )
