@@ -16,9 +16,7 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS ringfence_epoch (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS ringfence_decision (gid TEXT PRIMARY KEY, outcome TEXT NOT NULL) WITHOUT ROWID",
 )
-_BEGIN_EPOCH = """
-    INSERT INTO ringfence_epoch VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1 RETURNING epoch
-"""
+_BEGIN_EPOCH = "INSERT INTO ringfence_epoch VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1"
 
 
 class SqliteDecisions:
@@ -42,8 +40,8 @@ class SqliteDecisions:
         """Add one to the epoch of `name`, durably, and return it."""
         check_name(name)
         with self._pool.borrow() as connection, immediate(connection):
-            [(epoch,)] = connection.execute(_BEGIN_EPOCH, (name,)).fetchall()
-        return int(epoch)
+            connection.execute(_BEGIN_EPOCH, (name,))
+            return _newest(connection, name)
 
     def epoch(self, name: str) -> int:
         """The newest epoch of `name`, 0 if it never started."""

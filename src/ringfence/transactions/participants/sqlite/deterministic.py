@@ -11,6 +11,7 @@ import atexit
 import random
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -37,14 +38,14 @@ class Answers:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._given: list[Value] = []
         self._kept: deque[Value] | None = None
-        self._now = ""
+        self._instant = 0.0
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("CREATE TEMP TABLE ringfence_start (id INTEGER PRIMARY KEY)")
         self._override(connection)
 
     def begin(self) -> None:
         """Start a branch: "now" is now."""
-        self._now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        self._instant = time.time()
         self._kept = None
 
     def record(self) -> list[Value]:
@@ -78,17 +79,21 @@ class Answers:
             define(name, -1, partial(self._date, name), deterministic=True)
 
     def _date(self, function: str, *arguments: Value) -> Value:
-        pinned = _with_now(function, arguments, self._now)
+        pinned = _with_now(function, arguments, self._instant)
         if pinned == arguments and not any(_is(word, arguments) for word in _ZONED):
             return _calculate(function, arguments)
         return self._answer(lambda: _calculate(function, pinned))
 
 
-def _with_now(function: str, arguments: tuple[Value, ...], now: str) -> tuple[Value, ...]:
+def _with_now(function: str, arguments: tuple[Value, ...], instant: float) -> tuple[Value, ...]:
     """The arguments with the instant where they say "now", or say nothing and mean it."""
     if len(arguments) == (1 if function == "strftime" else 0):
-        return *arguments, now
-    return tuple(now if _is("now", (argument,)) else argument for argument in arguments)
+        return *arguments, _text(instant)
+    return tuple(_text(instant) if _is("now", (argument,)) else argument for argument in arguments)
+
+
+def _text(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
 def _is(word: str, arguments: tuple[Value, ...]) -> bool:

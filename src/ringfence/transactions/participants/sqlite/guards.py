@@ -7,11 +7,20 @@ import sqlite3
 
 _MESSAGE = "ringfence: prepared work of a transaction stands in this file; try again later, or run recover()"
 
-_UNGUARDED = r"""
+_SHADOWS = (
+    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'"
+    if sqlite3.sqlite_version_info >= (3, 37)
+    else """
+        SELECT t.name FROM sqlite_master AS t, sqlite_master AS v
+        WHERE v.type = 'table' AND v.rootpage = 0 AND substr(t.name, 1, length(v.name) + 1) = v.name || '_'
+    """
+)
+_UNGUARDED = f"""
     WITH operation (name) AS (VALUES ('insert'), ('update'), ('delete'))
     SELECT t.name, operation.name FROM sqlite_master AS t, operation
     WHERE t.type = 'table' AND t.rootpage > 0
       AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~' AND t.name NOT LIKE 'ringfence~_%' ESCAPE '~'
+      AND t.name NOT IN ({_SHADOWS})
       AND NOT EXISTS (
         SELECT 1 FROM sqlite_master AS g
         WHERE g.type = 'trigger' AND g.tbl_name = t.name COLLATE NOCASE
@@ -22,8 +31,8 @@ _UNGUARDED = r"""
 def install(connection: sqlite3.Connection) -> bool:
     """Guard every ordinary table that is not guarded yet, in the transaction that is open; was there any?
 
-    Views and virtual tables cannot have such triggers: the tables beneath them are guarded. Tables whose names
-    begin with `ringfence_` are the library's own.
+    A view is guarded by the tables beneath it. Virtual tables cannot have such triggers, and those that hold their
+    data must not: SQLite 3.40 crashes. Tables whose names begin with `ringfence_` are the library's own.
     """
     found = connection.execute(_UNGUARDED).fetchall()
     for table, operation in found:

@@ -44,12 +44,12 @@ def freeze(parameters: Parameters) -> Parameters:
     Raises:
         InvalidType: one of them is not of SQLite's own types.
     """
+    if type(parameters) is tuple and _PLAIN.issuperset(map(type, parameters)):  # by far the most frequent
+        return parameters
     if isinstance(parameters, Mapping):
         return dict(zip(parameters, freeze(list(parameters.values())), strict=True))
     if isinstance(parameters, str | bytes) or not isinstance(parameters, Sequence):
         raise InvalidType(f"parameters are a sequence or a mapping, not {parameters!r}")
-    if _PLAIN.issuperset(map(type, parameters)):
-        return tuple(parameters)
     return tuple(map(_plain, parameters))
 
 

@@ -19,11 +19,11 @@ TABLE = """
         PRIMARY KEY (name, epoch, block)) WITHOUT ROWID
 """
 _COMMIT = """
-    INSERT INTO ringfence_settled VALUES (?, ?, ?, ?, 0) ON CONFLICT DO
+    INSERT INTO ringfence_settled VALUES (?, ?, ?, ?, 0) ON CONFLICT (name, epoch, block) DO
     UPDATE SET committed = committed | excluded.committed WHERE aborted & excluded.committed = 0
 """
 _ABORT = """
-    INSERT INTO ringfence_settled VALUES (?, ?, ?, 0, ?) ON CONFLICT DO
+    INSERT INTO ringfence_settled VALUES (?, ?, ?, 0, ?) ON CONFLICT (name, epoch, block) DO
     UPDATE SET aborted = aborted | excluded.aborted WHERE committed & excluded.aborted = 0
 """
 _READ = "SELECT committed, aborted FROM ringfence_settled WHERE name = ? AND epoch = ? AND block = ?"
