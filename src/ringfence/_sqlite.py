@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal
@@ -30,10 +31,17 @@ class Connection(sqlite3.Connection):
     Attributes:
         path: the file, as it was given to `connect`.
         companion: what its owner keeps beside it.
+        file: its device and inode.
     """
 
     path: str = ""
     companion: Any = None
+    file: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Close the connection; a transaction that is open is rolled back."""
+        super().close()
+        _open.discard(self)
 
 
 CONNECTION: type[Connection] = Connection
@@ -48,13 +56,15 @@ def connect(path: str | os.PathLike[str], *, timeout: float) -> Connection:
         timeout: seconds to wait for a lock held by another connection.
 
     Raises:
-        BackendUnavailable: the file cannot be opened, or its folder does not exist.
+        BackendUnavailable: the file cannot be opened, its folder does not exist, or this process was forked while
+            the file was open.
         StoreDamaged: the file is not an SQLite database.
         StoreTimeout: another process kept it locked for longer than `timeout`.
     """
     name = os.fspath(path)
     if name in ("", ":memory:"):
         raise InvalidValue(f"{name!r} names no file; give the path of one")
+    _refuse_inherited(name)
     with translating(name):
         connection = sqlite3.connect(
             name,
@@ -68,6 +78,8 @@ def connect(path: str | os.PathLike[str], *, timeout: float) -> Connection:
         try:
             _write_ahead(connection, time.monotonic() + timeout)
             connection.execute("PRAGMA synchronous=FULL")
+            connection.file = _identity(name)
+            _open.add(connection)
         except BaseException:
             connection.close()
             raise
@@ -195,7 +207,7 @@ def _why_not_opened(path: str) -> str:
 
 
 class Pool:
-    """Idle connections to one file, opened when needed; a forked child opens its own.
+    """Idle connections to one file, opened when needed; a forked child never uses those of its parent.
 
     Args:
         path: the file.
@@ -262,7 +274,6 @@ class Pool:
 
     def _leave_to_parent(self) -> None:
         if self._process != os.getpid():
-            _inherited.extend(self._idle)
             self._idle = []
             self._process = os.getpid()
 
@@ -287,17 +298,41 @@ class _Borrowed:
         translating(self._pool.path).__exit__(kind, error, trace)
 
 
-def leave_to_parent(connection: Connection) -> None:
-    """Keep a connection inherited in a fork open and untouched: here it may be neither used nor closed."""
-    _inherited.append(connection)
-
-
 def has_table(connection: Connection, table: str) -> bool:
     """Is there a table of that name?"""
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
     return found.fetchone() is not None
 
 
-_inherited: list[
-    Connection
-] = []  # never closed here: SQLite forbids using a connection on both sides of a fork
+# SQLite keeps what it knows of a process's locks in memory that a fork copies, and the locks stay behind. A child that
+# opens such a file again believes in locks that it has not: when the parent closes, the write-ahead log is removed
+# under the child, and commits that were acknowledged are lost ("How to corrupt an SQLite database file", 2.6).
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+_inherited: list[Connection] = []
+_inherited_files: set[tuple[int, int] | None] = set()
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: neither use nor close what the parent has open."""
+    _inherited.extend(_open)
+    _inherited_files.update(connection.file for connection in _open)
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _refuse_inherited(path: str) -> None:
+    if _inherited_files and _identity(path) in _inherited_files:
+        raise BackendUnavailable(
+            f"{path!r} was open when this process was forked, and SQLite would lose commits; "
+            f"close it before forking, or start processes with the spawn method"
+        )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,5 +1,6 @@
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -108,12 +109,35 @@ def test_a_pool_reuses_connections_and_prepares_each_once(tmp_path: Path) -> Non
         pool.take()
 
 
-def test_a_forked_child_opens_its_own_connections(tmp_path: Path) -> None:
-    pool = _sqlite.Pool(str(tmp_path / "a.db"), timeout=1)
-    mine = pool.take()
-    pool.give(mine)
+def in_child(work: Callable[[], bool]) -> bool:
     child = os.fork()
     if child == 0:
-        os._exit(0 if pool.take() is not mine else 1)
-    assert os.waitpid(child, 0)[1] == 0
+        os._exit(0 if work() else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_a_forked_child_opens_what_its_parent_had_not(tmp_path: Path) -> None:
+    pool = _sqlite.Pool(str(tmp_path / "a.db"), timeout=1)
+    connection = pool.take()
+    pool.give(connection)
     pool.close()
+    fresh = _sqlite.Pool(str(tmp_path / "a.db"), timeout=1)
+    assert in_child(lambda: not fresh.take().in_transaction)
+
+
+def test_a_forked_child_does_not_open_what_its_parent_has(tmp_path: Path) -> None:
+    """SQLite would let it, and lose its commits when the parent closes."""
+    pool = _sqlite.Pool(str(tmp_path / "a.db"), timeout=1)
+    pool.give(pool.take())
+    (tmp_path / "b.db").symlink_to(tmp_path / "a.db")
+
+    def refused() -> bool:
+        with pytest.raises(BackendUnavailable, match="was open when this process was forked"):
+            pool.take()
+        with pytest.raises(BackendUnavailable, match="spawn method"):
+            _sqlite.connect(tmp_path / "b.db", timeout=1)
+        return True
+
+    assert in_child(refused)
+    pool.close()
+    assert in_child(lambda: _sqlite.connect(tmp_path / "a.db", timeout=1) is not None)

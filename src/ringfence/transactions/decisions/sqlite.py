@@ -22,8 +22,8 @@ _BEGIN_EPOCH = "INSERT INTO ringfence_epoch VALUES (?, 1) ON CONFLICT (name) DO 
 class SqliteDecisions:
     """A `DecisionStore` in the file `path`; one row of some 40 bytes a two-phase transaction, kept for ever.
 
-    After the disk failed under a decision this object takes no more of them: what the system's cache says then is
-    not what the disk says. A new process reads the disk.
+    After the disk failed under a decision this process puts no more of them into the file: what the system's cache
+    says then may not be what the disk says.
 
     Args:
         path: the file, in a folder that exists.
@@ -33,7 +33,7 @@ class SqliteDecisions:
     def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
         self.path = os.fspath(path)
         self._pool = Pool(self.path, timeout=timeout, prepare=_make_tables)
-        self._poison = Poison()
+        self._poison = _poisons.setdefault((os.getpid(), os.path.realpath(self.path)), Poison())
         self._turn = threading.Lock()
 
     def begin_epoch(self, name: str) -> int:
@@ -74,6 +74,9 @@ class SqliteDecisions:
     def close(self) -> None:
         """Close the file."""
         self._pool.close()
+
+
+_poisons: dict[tuple[int, str], Poison] = {}  # of a process and a file, however often it is opened
 
 
 def _make_tables(connection: Connection) -> None:

@@ -149,8 +149,7 @@ class SqliteParticipant:
         """The open branch of `gid`, which is no longer open from now on."""
         branch = self._branches.pop(gid, None)
         if branch is not None and branch.process != os.getpid():
-            _sqlite.leave_to_parent(branch.connection)
-            return None
+            return None  # the parent's
         return branch
 
     def _guard(self, connection: Connection) -> None:
