@@ -185,8 +185,8 @@ def fill_up(file: str, bank: Bank, acknowledge: Acknowledge) -> None:
 
     _sqlite.CONNECTION = Full
     tm.decisions.close()
-    tm.decisions = SqliteDecisions(f"{bank.folder}/decisions.db")
-    for branch in tx._branches.values():
+    tm.decisions = tm._coordinator.decisions = SqliteDecisions(f"{bank.folder}/decisions.db")
+    for branch in tx._branches.begun.values():
         branch.connection.__class__ = Full
     with pytest.raises(Aborted, match="full"):
         tx.commit()
@@ -276,7 +276,7 @@ def test_a_damaged_intent_is_kept(bank: Bank) -> None:
         connection.commit()
         connection.close()
         tm.decisions.put_if_absent(tx.gid, Outcome.COMMITTED)
-        tm._running.clear()
+        tm._coordinator.running.clear()
         [left] = tm.recover().unresolved
         assert "its intent is kept" in str(left)
         assert tm.participants["east"].prepared() == [tx.gid]

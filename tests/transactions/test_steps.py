@@ -30,7 +30,8 @@ def at_step(when: str, number: int, name: str, happening: Callable[[], object]) 
     count = itertools.count()
 
     def performing(effect: Effect) -> Any:
-        mine = isinstance(effect, Call) and next(count) == number
+        counted = isinstance(effect, Call) and effect.operation != "begin_epoch"
+        mine = counted and next(count) == number
         if mine:
             assert isinstance(effect, Call)
             assert effect.operation == name

@@ -3,14 +3,69 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ringfence.errors import Aborted, InvalidValue, StoreTimeout
 from ringfence.protocol import run
-from ringfence.transactions.two_phase import Enlisted, commit, roll_back
+from ringfence.transactions.coordinator import Coordinator
+from ringfence.transactions.two_phase import Enlisted
 
-if TYPE_CHECKING:
-    from ringfence.transactions.manager import TransactionManager
+
+class Branches:
+    """The branches of one transaction, and whether it is over.
+
+    Attributes:
+        gid: the transaction.
+        begun: the branches by the names of their participants; None for one that is being begun.
+    """
+
+    def __init__(self, coordinator: Coordinator, gid: str) -> None:
+        self.gid = gid
+        self.begun: dict[str, Any] = {}
+        self._participants = coordinator.participants
+        self._over = False
+
+    def participant(self, name: str) -> Any:
+        """The participant called `name`, enlisted from now on.
+
+        Raises:
+            InvalidValue: there is none, or the transaction is over.
+        """
+        self.refuse_over()
+        if name not in self._participants:
+            raise InvalidValue(
+                f"no participant {name!r}; known participants: {', '.join(self._participants)}"
+            )
+        self.begun.setdefault(name, None)
+        return self._participants[name]
+
+    def end(self) -> list[Enlisted]:
+        """All of them, for the protocol that ends the transaction."""
+        self.refuse_over()
+        self._over = True
+        return [
+            Enlisted(name, self._participants[name], branch is None or branch.wrote)
+            for name, branch in self.begun.items()
+        ]
+
+    def refuse_over(self) -> None:
+        """Refuse to go on with a transaction that is over.
+
+        Raises:
+            InvalidValue: it is.
+        """
+        if self._over:
+            raise InvalidValue(f"transaction {self.gid} is over; start a new one")
+
+    @property
+    def over(self) -> bool:
+        """Was it committed or rolled back, or tried to be?"""
+        return self._over
+
+
+def not_begun(gid: str, name: str, error: StoreTimeout) -> Aborted:
+    """The error for a branch that could not begin; also when two transactions wait for each other."""
+    return Aborted(gid, f"its branch {name!r} could not begin: {error}")
 
 
 class Transaction:
@@ -22,11 +77,10 @@ class Transaction:
         gid: its global id, for `TransactionManager.outcome`.
     """
 
-    def __init__(self, manager: TransactionManager, gid: str) -> None:
-        self.gid = gid
-        self._manager = manager
-        self._branches: dict[str, Any] = {}
-        self._open = True
+    def __init__(self, coordinator: Coordinator) -> None:
+        self.gid = coordinator.begin()
+        self._coordinator = coordinator
+        self._branches = Branches(coordinator, self.gid)
 
     def __getitem__(self, name: str) -> Any:
         """The branch on the participant `name`, begun when first asked for.
@@ -36,11 +90,8 @@ class Transaction:
             Aborted: another transaction did not end there in time; also when two wait for each other.
             InDoubt: prepared work of the transaction that it names stands there; recover that one.
         """
-        branch = self._branches.get(name)
-        if branch is None:
-            self._refuse_over()
-            branch = self._branches[name] = self._begin(name)
-        return branch
+        branch = self._branches.begun.get(name)
+        return self._begin(name) if branch is None else branch
 
     def __enter__(self) -> Transaction:
         return self
@@ -48,7 +99,7 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
-        if self._open:
+        if not self._branches.over:
             if error is None:
                 self.commit()
             else:
@@ -63,30 +114,16 @@ class Transaction:
             InDoubt: not known here and now; ask `outcome(gid)`, or recover.
             HeuristicOutcome: committed, but a branch cannot follow.
         """
-        self._refuse_over()
-        self._open = False
-        with self._manager.ending(self.gid) as ended:
-            run(commit(self.gid, self._enlisted(), self._manager.decisions))
-            ended.committed = True
+        run(self._coordinator.commit(self.gid, self._branches.end()))
 
     def rollback(self) -> None:
         """Give up all that was done in it."""
-        self._refuse_over()
-        self._open = False
-        with self._manager.ending(self.gid):
-            run(roll_back(self.gid, self._enlisted()))
+        run(self._coordinator.roll_back(self.gid, self._branches.end()))
 
     def _begin(self, name: str) -> Any:
-        participant = self._manager.participant(name)
+        participant = self._branches.participant(name)
         try:
-            return participant.begin(self.gid)
+            branch = self._branches.begun[name] = participant.begin(self.gid)
         except StoreTimeout as error:
-            raise Aborted(self.gid, f"its branch {name!r} could not begin: {error}") from error
-
-    def _enlisted(self) -> list[Enlisted]:
-        participants = self._manager.participants
-        return [Enlisted(name, participants[name], branch.wrote) for name, branch in self._branches.items()]
-
-    def _refuse_over(self) -> None:
-        if not self._open:
-            raise InvalidValue(f"transaction {self.gid} is over; start a new one")
+            raise not_begun(self.gid, name, error) from error
+        return branch
