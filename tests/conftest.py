@@ -8,7 +8,7 @@ import pytest
 from ringfence._core import _twins
 
 CORE = Path(_twins.__file__).parent
-SHARED = [path for path in CORE.glob("*.pxd") if path.stem not in _twins.MODULES]
+KERNELS = [path for path in CORE.glob("*.pxd") if path.stem not in _twins.MODULES]
 
 
 def stale() -> list[str]:
@@ -16,7 +16,8 @@ def stale() -> list[str]:
     found = []
     for name in _twins.MODULES:
         compiled = _twins.extension(name)
-        sources = [CORE / f"{name}.py", *CORE.glob(f"{name}.pxd"), *SHARED]
+        declared = list(CORE.glob(f"{name}.pxd"))  # with one, it is compiled together with the kernels
+        sources = [CORE / f"{name}.py", *declared, *(KERNELS if declared else ())]
         if compiled is not None and compiled.stat().st_mtime < max(path.stat().st_mtime for path in sources):
             found.append(compiled.name)
     return found

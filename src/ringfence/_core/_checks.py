@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +39,23 @@ def _unsigned(value: Any, what: str, bits: int) -> int:
     return number
 
 
+def replica_count(n: Any, most: int) -> int:
+    """Return `n`, an int of at least 1, but no more than `most`."""
+    if isinstance(n, bool) or not isinstance(n, SupportsIndex):
+        raise InvalidType(f"n must be an int, not {type(n).__name__}: {n!r}")
+    if n.__index__() < 1:
+        raise InvalidValue(f"n must be at least 1, not {n!r}")
+    return min(n.__index__(), most)
+
+
 def refuse_surrogates(key: str) -> NoReturn:
     """Raise for a str that has no UTF-8."""
     raise InvalidValue(f"key has no UTF-8, because of lone surrogates: {key!r}") from None
+
+
+def refuse_shrunk(count: int, left: int) -> NoReturn:
+    """Raise for a list that another thread has shortened."""
+    raise InvalidValue(f"the list of keys shrank from {count} to {left} while it was read") from None
 
 
 def integers(array: NDArray[Any]) -> NDArray[np.uint64]:
@@ -53,21 +67,21 @@ def integers(array: NDArray[Any]) -> NDArray[np.uint64]:
 
 
 def key_list(keys: Any) -> list[Any]:
-    """Return the keys of a batch as a list of our own, which no other thread can change.
+    """Return the keys of a batch as a list.
 
     Raises:
         InvalidType: a single key instead of several, or an array whose items are no keys.
     """
     if isinstance(keys, np.ndarray):
         _one_dimension(keys)
-        if keys.dtype.kind not in "SUOT":
+        if keys.dtype.kind not in "iuSUOT":
             raise InvalidType(f"keys must be integers, str or bytes, not an array of {keys.dtype}")
         items: list[Any] = keys.tolist()
         return items
     if isinstance(keys, str | bytes):
         raise InvalidType(f"keys must be a sequence of keys, not a single {type(keys).__name__}: {keys!r}")
     try:
-        return list(keys)
+        return keys if type(keys) is list else list(keys)
     except TypeError:
         raise InvalidType(f"keys must be a sequence of keys, not {type(keys).__name__}: {keys!r}") from None
 

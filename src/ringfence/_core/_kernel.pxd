@@ -1,16 +1,14 @@
 # cython: language_level=3
-"""The leaf kernels, compiled: hash arithmetic, ring search and the building of sorted points.
+"""The leaf kernels, compiled: hash arithmetic, and ring search.
 
 `_kernel.py` holds the same names with the same results for the pure twin; both are documented there.
 """
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free
 
 
 cdef extern from *:
@@ -70,15 +68,22 @@ cdef extern from *:
 
 
 cdef extern from "Python.h":
+    list PyList_GetSlice(list items, Py_ssize_t low, Py_ssize_t high)
+    Py_ssize_t PyList_GET_SIZE(list items)
+    tuple PyTuple_New(Py_ssize_t size)
+    PyObject* PyTuple_GET_ITEM(tuple items, Py_ssize_t i)
+    void PyTuple_SET_ITEM(tuple items, Py_ssize_t i, PyObject* item)
+    void Py_INCREF(PyObject* item)
+    PyObject* PyList_GET_ITEM(list items, Py_ssize_t i)
     bint PyUnicode_Check(object value)
-    bint PyUnicode_CheckExact(object value)
+    bint PyUnicode_CheckExact(PyObject* value)
     bint PyBytes_Check(object value)
-    bint PyBytes_CheckExact(object value)
     bint PyLong_CheckExact(object value)
-    bint PyUnicode_IS_COMPACT_ASCII(object value)
-    void* PyUnicode_DATA(object value)
-    Py_ssize_t PyUnicode_GET_LENGTH(object value)
+    bint PyUnicode_IS_COMPACT_ASCII(PyObject* value)
+    void* PyUnicode_DATA(PyObject* value)
+    Py_ssize_t PyUnicode_GET_LENGTH(PyObject* value)
     const char* PyUnicode_AsUTF8AndSize(object value, Py_ssize_t* size) except NULL
+    long PyLong_AsLongAndOverflow(object value, int* overflow) except? -1
     uint64_t PyLong_AsUnsignedLongLong(object value) except? 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -109,8 +114,9 @@ cdef inline uint64_t murmur3(const uint8_t* data, size_t length, uint64_t seed) 
         h2 = (rotl(h2, 31) + h1) * 5 + 0x38495ab5
         data += 16
     if rest > 8:
-        h2 ^= rotl(load_tail(data + 8, rest - 8) * M2, 33) * M1
-    if rest:
+        h2 ^= rotl((load64(data + rest - 8) >> 8 * (16 - rest)) * M2, 33) * M1
+        h1 ^= rotl(load64(data) * M1, 31) * M2
+    elif rest:
         h1 ^= rotl(load_tail(data, rest) * M1, 31) * M2
     h1 ^= length
     h2 ^= length
@@ -163,9 +169,9 @@ cdef inline uint64_t xxhash64(const uint8_t* data, size_t length, uint64_t seed)
 
 
 cdef inline const uint8_t* utf8(object key, Py_ssize_t* length) except NULL:
-    if PyUnicode_IS_COMPACT_ASCII(key):
-        length[0] = PyUnicode_GET_LENGTH(key)
-        return <const uint8_t*>PyUnicode_DATA(key)
+    if PyUnicode_IS_COMPACT_ASCII(<PyObject*>key):
+        length[0] = PyUnicode_GET_LENGTH(<PyObject*>key)
+        return <const uint8_t*>PyUnicode_DATA(<PyObject*>key)
     try:
         return <const uint8_t*>PyUnicode_AsUTF8AndSize(key, length)
     except UnicodeEncodeError:
@@ -184,13 +190,27 @@ cdef inline uint64_t uint64_key(object key) except? 7:
 
 
 cdef inline uint64_t hash_key(object key) except? 7:
+    if is_ascii(<PyObject*>key):
+        return murmur3_ascii(<PyObject*>key)
+    return hash_rarer_key(key)
+
+
+cdef inline bint is_ascii(PyObject* key) noexcept:
+    return PyUnicode_CheckExact(key) and PyUnicode_IS_COMPACT_ASCII(key)
+
+
+cdef inline uint64_t murmur3_ascii(PyObject* key) noexcept:
+    return murmur3(<const uint8_t*>PyUnicode_DATA(key), PyUnicode_GET_LENGTH(key), 0)
+
+
+cdef inline uint64_t hash_rarer_key(object key) except? 7:
     cdef Py_ssize_t length
     cdef const uint8_t* data
+    if PyBytes_Check(key):
+        return murmur3(<const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), 0)
     if PyUnicode_Check(key):
         data = utf8(key, &length)
         return murmur3(data, length, 0)
-    if PyBytes_Check(key):
-        return murmur3(<const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), 0)
     return mix64(uint64_key(key))
 
 
@@ -240,21 +260,31 @@ cdef inline uint32_t* indices(object array) except NULL:
     return <uint32_t*>address(array)
 
 
-@cython.boundscheck(True)
-cdef inline int hash_keys(list keys, object out) except -1:
-    cdef uint64_t* to = words(out)
-    cdef Py_ssize_t i
-    for i in range(len(out)):
-        to[i] = hash_key(keys[i])
-    return 0
+cdef inline uint64_t hash_as(int kind, object key, uint64_t seed) except? 7:
+    if kind == 0:
+        return hash_key(key)
+    return murmur3_key(key, seed) if kind == 1 else xxh64_key(key, seed)
 
 
-@cython.boundscheck(True)
-cdef inline int hash_many(list keys, bint xx, uint64_t seed, object out) except -1:
+cdef inline int hash_list(list keys, int kind, uint64_t seed, object out) except -1:
+    # In slices of our own: another thread may change the list meanwhile, and a short slice stays in the cache.
     cdef uint64_t* to = words(out)
-    cdef Py_ssize_t i
-    for i in range(len(out)):
-        to[i] = hash_bytes_of(xxhash64 if xx else murmur3, keys[i], seed)
+    cdef Py_ssize_t i, at = 0, size, count = len(out)
+    cdef list some
+    cdef PyObject* key
+    while at < count:
+        some = PyList_GetSlice(keys, at, at + 256 if at + 256 < count else count)
+        size = PyList_GET_SIZE(some)
+        if size == 0:
+            from ringfence._core._checks import refuse_shrunk
+            refuse_shrunk(count, at)
+        for i in range(size):
+            key = PyList_GET_ITEM(some, i)
+            if kind == 0 and is_ascii(key):  # the common key, without counting references
+                to[at + i] = murmur3_ascii(key)
+            else:
+                to[at + i] = hash_as(kind, <object>key, seed)
+        at += size
     return 0
 
 
@@ -281,9 +311,22 @@ cdef inline uint32_t bounded(const uint64_t* points, uint32_t low, uint32_t high
 
 
 cdef inline uint32_t find(const uint64_t* points, const uint32_t* table, int shift, uint64_t h) noexcept nogil:
+    # Alone, a look-up waits for memory: a loop lets the processor guess its end and load on.
+    cdef uint64_t bucket = h >> shift
+    cdef uint32_t low = table[bucket], far = low + 8
+    while points[low] < h:
+        low += 1
+        if low == far:
+            return bounded(points, low, table[bucket + 1], h)
+    return low
+
+
+cdef inline uint32_t find_steady(
+    const uint64_t* points, const uint32_t* table, int shift, uint64_t h
+) noexcept nogil:
+    # Among many, look-ups overlap: counting four instead of stopping at the first leaves no branch to mispredict.
     cdef uint64_t bucket = h >> shift
     cdef uint32_t low = table[bucket]
-    # Counting four instead of stopping at the first leaves no branch to mispredict.
     cdef uint32_t below = (
         <uint32_t>(points[low] < h) + (points[low + 1] < h) + (points[low + 2] < h) + (points[low + 3] < h)
     )
@@ -301,157 +344,58 @@ cdef inline int find_many(object points, object table, int shift, object owners,
     cdef Py_ssize_t i, count = len(out)
     with nogil:
         for i in range(count):
-            to[i] = of[find(point, starts, shift, at[i])]
+            to[i] = of[find_steady(point, starts, shift, at[i])]
     return 0
+
+
+cdef inline Py_ssize_t replica_count(object n, Py_ssize_t most) except -1:
+    cdef int overflow = 0
+    cdef long wanted
+    if PyLong_CheckExact(n):
+        wanted = PyLong_AsLongAndOverflow(n, &overflow)
+        if 0 < wanted <= most:
+            return wanted
+    from ringfence._core._checks import replica_count
+    return replica_count(n, most)
 
 
 cdef inline tuple distinct(const uint32_t* owners, uint32_t count, uint32_t start, tuple names, Py_ssize_t wanted):
+    if wanted <= 8:
+        return few_distinct(owners, count, start, names, wanted)
     cdef tuple found = PyTuple_New(wanted)
-    cdef uint32_t owner
     cdef Py_ssize_t have = 0
-    cdef uint8_t[256] few
-    cdef uint8_t* seen = few
-    cdef size_t room = len(names)
-    if room > 256:
-        seen = <uint8_t*>malloc(room)
-        if seen == NULL:
-            raise MemoryError
-    memset(seen, 0, room)
+    cdef uint8_t* seen = <uint8_t*>calloc(len(names), 1)
+    if seen == NULL:
+        raise MemoryError
     while have < wanted:
-        owner = owners[start]
-        if not seen[owner]:
-            seen[owner] = 1
-            name = <object>PyTuple_GET_ITEM(names, owner)
-            Py_INCREF(name)
-            PyTuple_SET_ITEM(found, have, name)
+        if not seen[owners[start]]:
+            seen[owners[start]] = 1
+            put_name(found, have, names, owners[start])
             have += 1
-        start += 1
-        if start >= count:
-            start = 0
-    if seen != few:
-        free(seen)
+        start = start + 1 if start + 1 < count else 0
+    free(seen)
     return found
 
 
-# --- building -------------------------------------------------------------------------------------------------
-
-
-cdef inline int fill_points(object points, Py_ssize_t start, Py_ssize_t count, uint64_t state) except -1:
-    cdef uint64_t* to = words(points) + start
-    cdef Py_ssize_t i
-    for i in range(count):
-        to[i] = splitmix64(state, i)
-    return 0
-
-
-cdef inline int sort_points(object points, object owners, Py_ssize_t count) except -1:
-    # Least significant digit first, 11 bits a pass: stable, so equal points stay in the order of their owners.
-    cdef uint64_t* a = words(points)
-    cdef uint32_t* b = indices(owners)
-    cdef uint64_t* spare_a = <uint64_t*>malloc((count + 1) * 8)
-    cdef uint32_t* spare_b = <uint32_t*>malloc((count + 1) * 4)
-    cdef uint32_t* starts = <uint32_t*>calloc(6 * 2048, 4)
-    try:
-        if spare_a == NULL or spare_b == NULL or starts == NULL:
-            raise MemoryError
-        with nogil:
-            radix_sort(a, b, spare_a, spare_b, starts, count)
-    finally:
-        free(spare_a)
-        free(spare_b)
-        free(starts)
-    return 0
-
-
-cdef inline void radix_sort(
-    uint64_t* a, uint32_t* b, uint64_t* to_a, uint32_t* to_b, uint32_t* starts, Py_ssize_t count
-) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int digit
-    cdef uint32_t total, size, at
-    cdef uint32_t* start
-    for i in range(count):
-        for digit in range(6):
-            starts[digit * 2048 + (a[i] >> 11 * digit & 2047)] += 1
-    for digit in range(6):
-        start = starts + digit * 2048
-        total = 0
-        for i in range(2048):
-            size = start[i]
-            start[i] = total
-            total += size
-        for i in range(count):
-            at = start[a[i] >> 11 * digit & 2047]
-            start[a[i] >> 11 * digit & 2047] += 1
-            to_a[at] = a[i]
-            to_b[at] = b[i]
-        a, to_a = to_a, a
-        b, to_b = to_b, b
-
-
-cdef inline int fill_table(object table, object points, Py_ssize_t count, int shift) except -1:
-    cdef uint32_t* to = indices(table)
-    cdef const uint64_t* at = words(points)
-    cdef Py_ssize_t i, size = len(table)
-    cdef uint32_t total = 0, here
-    memset(to, 0, size * 4)
-    for i in range(count):
-        to[at[i] >> shift] += 1
-    for i in range(size):
-        here = to[i]
-        to[i] = total
-        total += here
-    return 0
-
-
-cdef inline int shift_table(object table, object old, object added, int shift) except -1:
-    cdef uint32_t* to = indices(table)
-    cdef const uint32_t* at = indices(old)
-    cdef const uint64_t* point = words(added)
-    cdef Py_ssize_t i = 0, end, j, size = len(table), count = len(added)
-    for j in range(count + 1):
-        end = size if j == count else <Py_ssize_t>(point[j] >> shift) + 1
-        while i < end:
-            to[i] = at[i] + <uint32_t>j
+cdef inline tuple few_distinct(
+    const uint32_t* owners, uint32_t count, uint32_t start, tuple names, Py_ssize_t wanted
+):
+    cdef tuple found = PyTuple_New(wanted)
+    cdef uint32_t[8] seen
+    cdef Py_ssize_t i, have = 0
+    while have < wanted:
+        seen[have] = owners[start]
+        i = 0
+        while seen[i] != owners[start]:
             i += 1
-    return 0
+        if i == have:
+            put_name(found, have, names, owners[start])
+            have += 1
+        start = start + 1 if start + 1 < count else 0
+    return found
 
 
-cdef inline int merge_points(
-    object points, object owners, Py_ssize_t count, object added, uint32_t owner, object to_points, object to_owners
-) except -1:
-    cdef const uint64_t* at = words(points)
-    cdef const uint32_t* of = indices(owners)
-    cdef const uint64_t* point = words(added)
-    cdef uint64_t* to = words(to_points)
-    cdef uint32_t* to_of = indices(to_owners)
-    cdef Py_ssize_t i = 0, j, k, end, news = len(added)
-    for j in range(news + 1):
-        end = count
-        if j < news:
-            end = bounded(at, i, count, point[j])
-            while end < count and at[end] == point[j] and of[end] < owner:
-                end += 1
-        memcpy(to + i + j, at + i, (end - i) * 8)
-        for k in range(i, end):
-            to_of[k + j] = of[k] + (of[k] >= owner)
-        i = end
-        if j < news:
-            to[i + j] = point[j]
-            to_of[i + j] = owner
-    return 0
-
-
-cdef inline int drop_points(
-    object points, object owners, Py_ssize_t count, uint32_t owner, object to_points, object to_owners
-) except -1:
-    cdef const uint64_t* at = words(points)
-    cdef const uint32_t* of = indices(owners)
-    cdef uint64_t* to = words(to_points)
-    cdef uint32_t* to_of = indices(to_owners)
-    cdef Py_ssize_t i, kept = 0
-    for i in range(count):
-        to[kept] = at[i]
-        to_of[kept] = of[i] - (of[i] > owner)
-        kept += of[i] != owner
-    return 0
+cdef inline void put_name(tuple found, Py_ssize_t at, tuple names, uint32_t owner) noexcept:
+    cdef PyObject* name = PyTuple_GET_ITEM(names, owner)
+    Py_INCREF(name)  # for PyTuple_SET_ITEM takes the reference over
+    PyTuple_SET_ITEM(found, at, name)

@@ -1,4 +1,4 @@
-"""The leaf kernels, interpreted: hash arithmetic, ring search and the building of sorted points.
+"""The leaf kernels, interpreted: hash arithmetic, and ring search.
 
 `_kernel.pxd` holds the same names with the same results for the compiled twin. What is a C pointer there is a list
 here, for `bisect` is fastest on lists.
@@ -13,6 +13,7 @@ import numpy as np
 from mmh3 import mmh3_x64_128_utupledigest as _murmur3
 from numpy.typing import NDArray
 
+from ringfence._core import _checks
 from ringfence._core._checks import refuse_surrogates, uint64
 
 Words = NDArray[np.uint64]
@@ -118,14 +119,10 @@ def indices(array: Indices) -> list[int]:
     return numbers
 
 
-def hash_keys(keys: list[Any], out: Words) -> None:
-    """Put `hash_key` of each key into `out`, which is as long."""
-    out[:] = np.fromiter(map(hash_key, keys), np.uint64, len(out))
-
-
-def hash_many(keys: list[Any], xx: bool, seed: int, out: Words) -> None:
-    """Put the XXH64 or MurmurHash3 of each key into `out`, which is as long."""
-    kernel = xxh64_key if xx else murmur3_key
+def hash_list(keys: list[Any], kind: int, seed: int, out: Words) -> None:
+    """Put the hash of each key into `out`, which is as long: `hash_key`, or with 1 MurmurHash3, with 2 XXH64."""
+    kernels = (lambda key, seed: hash_key(key)), murmur3_key, xxh64_key  # noqa: ARG005
+    kernel = kernels[kind]
     out[:] = np.fromiter((kernel(key, seed) for key in keys), np.uint64, len(out))
 
 
@@ -141,8 +138,8 @@ def mix_many(numbers: Words, out: Words) -> None:
 def find(points: list[int], table: list[int], shift: int, h: int) -> int:
     """Return the position of the first point at or after `h`; the number of points when there is none.
 
-    `table[b]` says where the points with the top bits `b` begin. Compiled, four points are looked at from there, and
-    what is left of the bucket, if anything, is searched by halves.
+    `table[b]` says where the points with the top bits `b` begin. Compiled, a few are looked at from there, and what
+    is left of the bucket, if anything, is searched by halves.
     """
     bucket = h >> shift
     return bisect_left(points, h, table[bucket], table[bucket + 1])
@@ -160,6 +157,11 @@ def find_many(
     out[:] = owners[np.searchsorted(points, hashes)]
 
 
+def replica_count(n: Any, most: int) -> int:
+    """Return `n`, checked, but no more than `most`."""
+    return _checks.replica_count(n, most)
+
+
 def distinct(
     owners: list[int], count: int, start: int, names: tuple[str, ...], wanted: int
 ) -> tuple[str, ...]:
@@ -169,54 +171,3 @@ def distinct(
         found[owners[start]] = None
         start = start + 1 if start + 1 < count else 0
     return tuple(names[owner] for owner in found)
-
-
-def fill_points(points: Words, start: int, count: int, state: int) -> None:
-    """Put the first `count` outputs of SplitMix64 (Steele, Lea, Flood 2014) seeded with `state` at `start`."""
-    x = np.uint64(state) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
-    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58_476D_1CE4_E5B9)
-    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D0_49BB_1331_11EB)
-    points[start : start + count] = x ^ x >> np.uint64(31)
-
-
-def sort_points(points: Words, owners: Indices, count: int) -> None:
-    """Sort the first `count` points with their owners, in place; equal points keep their order."""
-    order = np.argsort(points[:count], kind="stable")
-    points[:count] = points[:count][order]
-    owners[:count] = owners[:count][order]
-
-
-def fill_table(table: Indices, points: Words, count: int, shift: int) -> None:
-    """Put into `table[b]` the position of the first point whose top bits are `b` or more."""
-    starts = np.arange(len(table) - 1, dtype=np.uint64) << np.uint64(shift)
-    table[:-1] = np.searchsorted(points[:count], starts)
-    table[-1] = count
-
-
-def shift_table(table: Indices, old: Indices, added: Words, shift: int) -> None:
-    """Put into `table` what `old` becomes when the sorted points `added` are merged in."""
-    table[:] = old + np.searchsorted(added >> np.uint64(shift), np.arange(len(table), dtype=np.uint64))
-
-
-def merge_points(
-    points: Words, owners: Indices, count: int, added: Words, owner: int, to_points: Words, to_owners: Indices
-) -> None:
-    """Merge the sorted points `added` of a new node `owner` in; the nodes from there on count one higher."""
-    total = count + len(added)
-    moved = owners[:count] + (owners[:count] >= owner).astype(np.uint32)
-    all_points = np.concatenate([points[:count], added])
-    all_owners = np.concatenate([moved, np.full(len(added), owner, np.uint32)])
-    order = np.lexsort((all_owners, all_points))
-    to_points[:total] = all_points[order]
-    to_owners[:total] = all_owners[order]
-
-
-def drop_points(
-    points: Words, owners: Indices, count: int, owner: int, to_points: Words, to_owners: Indices
-) -> None:
-    """Leave out the points of the node `owner`; the nodes after it count one lower."""
-    kept = owners[:count] != owner
-    left = int(kept.sum())
-    rest = owners[:count][kept]
-    to_points[:left] = points[:count][kept]
-    to_owners[:left] = rest - (rest > owner).astype(np.uint32)

@@ -25,16 +25,10 @@ except ModuleNotFoundError:
     from ringfence._core import _cython as cython
 
 if not cython.compiled:
-    from ringfence._core._kernel import (
-        hash_key,
-        hash_keys,
-        hash_many,
-        mix_many,
-        murmur3_key,
-        uint64_key,
-        xxh64_key,
-    )
+    from ringfence._core._kernel import hash_key, hash_list, mix_many, murmur3_key, uint64_key, xxh64_key
     from ringfence._core._kernel import mix64 as mix
+
+KEY, MURMUR3, XXH64 = range(3)
 
 
 def murmur3_64(key: str | bytes | int, seed: int = 0) -> int:
@@ -44,7 +38,7 @@ def murmur3_64(key: str | bytes | int, seed: int = 0) -> int:
 
 def murmur3_64_many(keys: Iterable[str | bytes | int], seed: int = 0) -> NDArray[np.uint64]:
     """`murmur3_64` of each key."""
-    return _hashes(keys, False, _checks.uint32(seed, "seed"))
+    return _hashes(keys, MURMUR3, _checks.uint32(seed, "seed"))
 
 
 def xxh64(key: str | bytes | int, seed: int = 0) -> int:
@@ -54,7 +48,7 @@ def xxh64(key: str | bytes | int, seed: int = 0) -> int:
 
 def xxh64_many(keys: Iterable[str | bytes | int], seed: int = 0) -> NDArray[np.uint64]:
     """`xxh64` of each key."""
-    return _hashes(keys, True, _checks.uint64(seed, "seed"))
+    return _hashes(keys, XXH64, _checks.uint64(seed, "seed"))
 
 
 def mix64(number: int) -> int:
@@ -69,23 +63,16 @@ def key_hash(key: str | bytes | int) -> int:
 
 def key_hash_many(keys: Iterable[str | bytes | int]) -> NDArray[np.uint64]:
     """`key_hash` of each key."""
-    if isinstance(keys, np.ndarray) and keys.dtype.kind in "iu":
-        numbers = _checks.integers(keys)
-        out: NDArray[np.uint64] = np.empty(len(numbers), np.uint64)
-        mix_many(numbers, out)
-    else:
-        items = _checks.key_list(keys)
-        out = np.empty(len(items), np.uint64)
-        hash_keys(items, out)
+    if not isinstance(keys, np.ndarray) or keys.dtype.kind not in "iu":
+        return _hashes(keys, KEY, 0)
+    numbers = _checks.integers(keys)
+    out: NDArray[np.uint64] = np.empty(len(numbers), np.uint64)
+    mix_many(numbers, out)
     return out
 
 
-def _hashes(keys: Iterable[Any], xx: bool, seed: int) -> NDArray[np.uint64]:
-    if isinstance(keys, np.ndarray) and keys.dtype.kind in "iu":
-        keys = _checks.integers(keys)
-    items = (
-        keys.tolist() if isinstance(keys, np.ndarray) and keys.dtype == np.uint64 else _checks.key_list(keys)
-    )
+def _hashes(keys: Iterable[Any], kind: int, seed: int) -> NDArray[np.uint64]:
+    items = _checks.key_list(keys)
     out: NDArray[np.uint64] = np.empty(len(items), np.uint64)
-    hash_many(items, xx, seed, out)
+    hash_list(items, kind, seed, out)
     return out

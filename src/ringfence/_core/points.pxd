@@ -1,9 +1,9 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from ringfence._core._kernel cimport (
-    distinct, drop_points, fill_points, fill_table, find, find_many, hash_key, indices, merge_points, murmur3_key,
-    shift_table, sort_points, words,
+    distinct, find, find_many, hash_key, indices, murmur3_key, replica_count, words,
 )
+from ringfence._core._layout cimport drop_points, fill_points, fill_table, merge_points, shift_table, sort_points
 
 
 cdef class Points:

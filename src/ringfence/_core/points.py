@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence.errors import EmptyRing, InvalidType, InvalidValue
+from ringfence.errors import EmptyRing
 
 from .hashing import key_hash_many
 
@@ -21,18 +21,21 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from ringfence._core._kernel import (
         distinct,
-        drop_points,
-        fill_points,
-        fill_table,
         find,
         find_many,
         hash_key,
         indices,
-        merge_points,
         murmur3_key,
+        replica_count,
+        words,
+    )
+    from ringfence._core._layout import (
+        drop_points,
+        fill_points,
+        fill_table,
+        merge_points,
         shift_table,
         sort_points,
-        words,
     )
 
 Words: TypeAlias = NDArray[np.uint64]
@@ -150,14 +153,10 @@ class Points:
             InvalidType: a key of another type, or `n` is no int.
             InvalidValue: `n` is less than 1, or a key out of range.
         """
-        if not isinstance(n, int) or isinstance(n, bool):
-            raise InvalidType(f"n must be an int, not {type(n).__name__}: {n!r}")
-        if n < 1:
-            raise InvalidValue(f"n must be at least 1, not {n}")
         if self._count == 0:
             raise EmptyRing
-        wanted = min(n, len(self._names))
-        start = find(self._points, self._table, self._shift, hash_key(key)) % self._count
+        wanted = replica_count(n, len(self._names))
+        start = find(self._points, self._table, self._shift, hash_key(key))
         return distinct(self._owners, self._count, start, self._names, wanted)
 
 
