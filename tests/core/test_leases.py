@@ -19,7 +19,7 @@ from ringfence.errors import InvalidType, InvalidValue
 def load(implementation: str) -> ModuleType:
     if implementation == IMPLEMENTATION:
         return chosen
-    if implementation == "c" and _twins._extension("leases") is None:
+    if implementation == "c" and _twins.extension("leases") is None:
         pytest.skip("not compiled here")
     return _twins.load("leases", implementation, prefix="other_twin")
 
