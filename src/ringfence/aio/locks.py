@@ -1,0 +1,257 @@
+"""Locks for asyncio: the same protocols, driven by tasks; one timer an event loop and no task a lock."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, cast
+
+from ringfence.aio.off_loop import OffLoop
+from ringfence.errors import InvalidType, StoreError
+from ringfence.locks.arguments import check_timeout, check_ttl
+from ringfence.locks.lease import BaseLease
+from ringfence.locks.lock import BaseLock
+from ringfence.locks.manager import open_store
+from ringfence.locks.renewal import renew
+from ringfence.locks.session import LONGEST_WAIT, Session
+from ringfence.locks.stores import Claim, Holder, LockStore
+from ringfence.locks.stores.memory import MemoryStore
+from ringfence.protocol import Call, Effects, arun, now
+
+
+class LoopSession(Session):
+    """A session kept by timers of the running event loop; renewals are tasks of their own, one a batch."""
+
+    def _start(self) -> None:
+        super()._start()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks = math.inf  # when the timer goes off
+        self._renewals: set[asyncio.Task[None]] = set()
+
+    def notice(self) -> None:
+        """Set the timer of the running loop, if something is due before it goes off."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._timer, self._looks = loop, None, math.inf
+        due = self.table.next_due()
+        if due < self._looks and not self.closed:
+            self._set_timer(loop, due)
+
+    def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
+        """Call back about a lost lease; what that raises goes to the loop's exception handler."""
+        try:
+            callback(lease)
+        except Exception as error:
+            report(f"on_lost of {lease!r} failed", error)
+
+    async def close(self) -> None:
+        """Stop the timer and the renewals."""
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for renewal in self._renewals:
+            renewal.cancel()
+        await asyncio.gather(*self._renewals, return_exceptions=True)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = min(max(due - now(), 0.0), LONGEST_WAIT)
+        self._looks = due
+        self._timer = loop.call_later(seconds, go_off, weakref.ref(self))
+
+    def _tick(self) -> None:
+        self._looks, self._timer = math.inf, None
+        due, lost = self.table.due(now())
+        if due:
+            renewal = asyncio.get_running_loop().create_task(self._renew(due))
+            self._renewals.add(renewal)
+            renewal.add_done_callback(self._renewals.discard)
+        self.lose(lost)
+        self.notice()
+
+    async def _renew(self, claims: list[Claim]) -> None:
+        try:
+            self.lose(await arun(renew(self.store, self.table, self.wanted(claims))))
+        except Exception as error:
+            report("renewing leases failed; it is tried again", error)
+        self.notice()
+
+
+def go_off(session: weakref.ref[LoopSession]) -> None:
+    """Do what is due, if the session still lives."""
+    alive = session()
+    if alive is not None and not alive.closed:
+        alive._tick()
+
+
+def report(message: str, error: Exception) -> None:
+    """Report an error that no task waits for."""
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+class Lease(BaseLease):
+    """A lease held by tasks; any task of the event loop may use it. It is had from `Lock.acquire()`."""
+
+    def on_lost(self, callback: Callable[[Self], object]) -> None:
+        """Have `callback(lease)` called once by the event loop when the lease is lost; at once if it is already.
+
+        Raises:
+            InvalidType: `callback` cannot be called, or is a coroutine function.
+        """
+        if inspect.iscoroutinefunction(callback):
+            raise InvalidType(
+                f"on_lost takes a plain function, not {callback!r}; start or cancel a task in it"
+            )
+        super().on_lost(callback)
+
+    async def extend(self, ttl: float | None = None) -> None:
+        """Extend the lease to `ttl` seconds from now, or by its own ttl; it is never made shorter.
+
+        Raises:
+            LeaseLost: it is lost.
+            NotHeld: it was released.
+            StoreError: the store failed or did not answer; the lease is as it was.
+        """
+        await arun(self._extending(None if ttl is None else check_ttl(ttl)))
+
+    async def release(self) -> bool:
+        """Give the lock back; return whether it was still held. A second call returns False.
+
+        Raises:
+            StoreError: the store failed or did not answer. The lease is no longer valid or renewed; calling again
+                tries again, and the ttl ends it anyway.
+        """
+        return await arun(self._releasing())
+
+
+class Lock(BaseLock[Lease]):
+    """A lock of `aio.LockManager.lock()`, for tasks and processes.
+
+    ::
+
+        async with manager.lock("report") as lease:
+            await write(report, lease.fence)
+
+    Leaving the block releases the lease; if it was lost in the meantime, leaving raises `LeaseLost`, unless another
+    exception is under way. Blocks are left last in, first out, for each task by itself. A task that is cancelled
+    while it waits does not hold the lock. It is not reentrant.
+    """
+
+    _lease = Lease
+
+    async def acquire(self, blocking: bool = True, timeout: float | None = None) -> Lease | None:
+        """Take the lock; see `ringfence.Lock.acquire`.
+
+        Returns:
+            The lease, or None if another holder had the lock all the time. Keep it: one that nobody refers to is no
+            longer renewed.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: the timeout is negative, or given beside `blocking=False`.
+            StoreError: the store failed, or did not answer until the timeout; the lock is not held.
+        """
+        return await arun(self._acquiring(check_timeout(blocking, timeout)))
+
+    async def __aenter__(self) -> Lease:
+        lease = await self.acquire()
+        assert lease is not None
+        self._entered.push(asyncio.current_task(), lease)
+        return lease
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lease = self._entered.pop(asyncio.current_task(), self._name)
+        await arun(self._leaving(lease, error))
+
+
+class LockManager:
+    """Makes locks on one store for the tasks of an event loop; see `ringfence.LockManager`.
+
+    ::
+
+        async with LockManager.from_url("sqlite:///locks.db") as manager:
+            async with manager.lock("report") as lease:
+                ...
+
+    A store that blocks is used in one thread beside the event loop, which never waits for a file.
+
+    Args:
+        store: who arbitrates; the manager closes it in the end.
+    """
+
+    def __init__(self, store: LockStore) -> None:
+        # A store in memory never waits, so it needs no thread.
+        self._beside = None if isinstance(store, MemoryStore) else OffLoop(store, "ringfence-locks")
+        self._store = store if self._beside is None else cast(LockStore, self._beside)
+        self._session = LoopSession(self._store)
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Open a manager on the store that a URL names; `memory://`, `memory://name`, or `sqlite:///path`.
+
+        Raises:
+            InvalidType: `url` is not a string.
+            InvalidValue: it names no known store.
+        """
+        return cls(open_store(url))
+
+    def lock(self, name: str, ttl: float = 10.0, renew: bool = True) -> Lock:
+        """Return a lock; nothing is asked of the store yet. See `ringfence.LockManager.lock`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds.
+        """
+        return Lock(self._session, name, ttl, renew)
+
+    async def leases(self) -> list[Holder]:
+        """Return all locks of the store that are held, by whomever.
+
+        Raises:
+            StoreError: the store failed or did not answer.
+        """
+        return await arun(_ask(self._store, "leases"))
+
+    async def close(self) -> None:
+        """Release every lease that is still held, stop the timer and close the store. Twice is harmless.
+
+        Raises:
+            StoreError: a lease could not be released, and its ttl will end it; all else is closed all the same.
+        """
+        if self._session.closed:
+            return
+        self._session.closed = True
+        try:
+            await self._release_all()
+        finally:
+            await self._session.close()
+            await arun(_ask(self._store, "close"))
+            if self._beside is not None:
+                self._beside.shut_down()
+
+    async def _release_all(self) -> None:
+        held = self._session.held()
+        answers = await asyncio.gather(*(arun(lease._releasing()) for lease in held), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, StoreError):
+                raise answer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _ask(store: object, operation: str) -> Effects[Any]:
+    return (yield Call(store, operation))

@@ -1,0 +1,51 @@
+"""Blocking calls carried out in one thread beside the event loop, in the order in which they were asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+
+class OffLoop:
+    """Stands for `target`: each of its methods can be called here too, and gives an awaitable of its answer.
+
+    A call that was asked for is carried out even if the task that waits for it is cancelled. So what the task asks
+    for next, to undo it, comes after it.
+
+    Args:
+        target: an object whose methods may block.
+        thread: the name of the thread.
+    """
+
+    def __init__(self, target: object, thread: str) -> None:
+        self._target = target
+        self._thread = thread
+        self._start()
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        return partial(self._submit, getattr(self._target, method))
+
+    def shut_down(self) -> None:
+        """End the thread when it has done what was asked for."""
+        self._executor.shutdown(wait=False)
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._executor = ThreadPoolExecutor(1, self._thread)
+
+    def _submit(self, method: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        if self._process != os.getpid():  # a forked child has no such thread
+            self._start()
+        answer = asyncio.get_running_loop().run_in_executor(self._executor, method, *args)
+        answer.add_done_callback(_retrieve)
+        return asyncio.shield(answer)
+
+
+def _retrieve(answer: asyncio.Future[Any]) -> None:
+    """Take note of an error that nobody may wait for any more, so that it is not reported as forgotten."""
+    if not answer.cancelled():
+        answer.exception()
