@@ -35,7 +35,8 @@ class LockManager:
             ...
 
     It is safe to share between threads. Its two daemon threads start when there is something to watch or renew, and
-    end with it; there is none per lock. In a forked child it holds nothing and can be used afresh.
+    end with it; there is none per lock. In a forked child it holds nothing, whatever the parent holds; there it can
+    be used afresh unless its SQLite file was open at the fork, which SQLite does not allow.
 
     Args:
         store: who arbitrates; the manager closes it in the end.
