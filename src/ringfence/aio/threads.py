@@ -1,0 +1,79 @@
+"""Blocking stores carried out in worker threads, several at once; for transactions, whose requests may wait long."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+_WAITING = 64
+_WORKING = 8
+
+
+class Threads:
+    """Worker threads: some for requests that wait for other transactions, some for those that end transactions.
+
+    They are kept apart, so that those who wait can never keep the others from ending.
+
+    Attributes:
+        closed: they take no more requests.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._waiting = ThreadPoolExecutor(_WAITING, "ringfence-waiting")
+        self._working = ThreadPoolExecutor(_WORKING, "ringfence-working")
+
+    async def wait(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Carry out a call that may have to wait for other transactions."""
+        return await _finished(self._waiting, function, arguments)
+
+    async def work(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Carry out a call that waits for nobody."""
+        return await _finished(self._working, function, arguments)
+
+    def close(self) -> None:
+        """End the threads when they have done what was asked for."""
+        self.closed = True
+        self._waiting.shutdown(wait=False)
+        self._working.shutdown(wait=False)
+
+
+class Threaded:
+    """Stands for a blocking store: each of its methods can be called here too, and gives an awaitable."""
+
+    def __init__(self, store: object, threads: Threads) -> None:
+        self._store = store
+        self._threads = threads
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        place = self._threads.wait if method == "begin" else self._threads.work
+        return partial(place, getattr(self._store, method))
+
+
+def threaded(store: Any, threads: Threads) -> Any:
+    """The store itself when its methods are coroutines already, else one whose methods give awaitables."""
+    return store if inspect.iscoroutinefunction(store.close) else Threaded(store, threads)
+
+
+async def _finished(executor: Executor, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """The call's result. A task that is cancelled meanwhile goes on when the call has ended, and not before."""
+    future = asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+    return await to_the_end(future)
+
+
+async def to_the_end(future: asyncio.Future[Any]) -> Any:
+    """Wait for `future` however often this task is cancelled; only then let the cancellation go on."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        future.exception()  # taken note of, so that it is not reported as forgotten
+        raise cancelled
+    return future.result()

@@ -1,0 +1,205 @@
+"""Transactions for asyncio: the same protocols; blocking stores are asked in worker threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal
+
+from ringfence.aio.threads import Threaded, Threads, threaded, to_the_end
+from ringfence.errors import InvalidValue, StoreTimeout
+from ringfence.protocol import Effects, arun
+from ringfence.transactions.coordinator import Coordinator
+from ringfence.transactions.decisions import DecisionStore
+from ringfence.transactions.opening import open_decisions, open_participants
+from ringfence.transactions.outcome import Outcome
+from ringfence.transactions.participants import Participant
+from ringfence.transactions.recovery import Recovery
+from ringfence.transactions.transaction import Branches, not_begun
+
+
+class TransactionManager:
+    """Runs transactions over several participants, each of which happens on all of them or on none.
+
+        tm = TransactionManager("sqlite:///decisions.db", {"east": "sqlite:///east.db", "west": "sqlite:///west.db"})
+        async with tm.transaction() as tx:
+            await tx["east"].execute("UPDATE account SET balance = balance - 10 WHERE id = 1")
+            await tx["west"].execute("UPDATE account SET balance = balance + 10 WHERE id = 1")
+
+    All that is said of `ringfence.TransactionManager` holds here. A task that is cancelled in its transaction rolls
+    it back; one that is cancelled while it commits is told so when the commit has come to its end.
+
+    Args:
+        decisions: URL of the decision store, or the store.
+        participants: URLs, or participants, by the names that transactions use.
+        name: 1 to 40 of A-Z a-z 0-9 _ and -, another one for each process.
+        timeout: seconds to wait for other transactions, for stores that are given as URLs.
+    """
+
+    def __init__(
+        self,
+        decisions: str | DecisionStore,
+        participants: Mapping[str, str | Participant],
+        *,
+        name: str = "main",
+        timeout: float = 5.0,
+    ) -> None:
+        opened = open_decisions(decisions, timeout)
+        found = open_participants(participants, timeout)
+        self._threads = Threads()
+        self.decisions = threaded(opened, self._threads)
+        self.participants = {branch: threaded(store, self._threads) for branch, store in found.items()}
+        self._coordinator = Coordinator(name, self.decisions, self.participants)
+        self._starting = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """This coordinator's name."""
+        return self._coordinator.name
+
+    def transaction(self) -> Transaction:
+        """A transaction, to be used in an `async with` block, where it starts."""
+        return Transaction(self, self._threads)
+
+    async def recover(self, name: str | None = None) -> Recovery:
+        """Resolve what earlier starts of the coordinator `name`, or of this one, left prepared."""
+        await self._start()
+        return await arun(self._coordinator.recover(name))
+
+    async def outcome(self, gid: str) -> Outcome:
+        """What became of the transaction `gid`.
+
+        Raises:
+            InvalidValue: not a gid, or not one of this decision store.
+            StoreError: a store cannot be reached.
+        """
+        return await arun(self._coordinator.outcome(gid))
+
+    async def close(self) -> None:
+        """Close the stores; open transactions are rolled back. Closing twice is harmless."""
+        if self._threads.closed:
+            return
+        for store in (*self.participants.values(), self.decisions):
+            await store.close()
+        self._threads.close()
+
+    async def __aenter__(self) -> TransactionManager:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def begin(self) -> Coordinator:
+        """The coordinator, started."""
+        await self._start()
+        return self._coordinator
+
+    async def _start(self) -> None:
+        if not self._coordinator.epoch:
+            async with self._starting:
+                await arun(self._coordinator.start())
+
+
+class Transaction:
+    """Work on several participants that happens on all of them or on none. For one task at a time.
+
+    Leaving its `async with` block normally commits; leaving it by an exception, or by being cancelled, rolls back.
+    """
+
+    def __init__(self, manager: TransactionManager, threads: Threads) -> None:
+        self._manager = manager
+        self._threads = threads
+        self._coordinator: Coordinator | None = None
+        self._branches: Branches | None = None
+
+    @property
+    def gid(self) -> str:
+        """Its global id, for `TransactionManager.outcome`.
+
+        Raises:
+            InvalidValue: it was not started.
+        """
+        return self._started()[1].gid
+
+    def __getitem__(self, name: str) -> Branch:
+        """The branch on the participant `name`, begun by its first statement.
+
+        Raises:
+            InvalidValue: there is no such participant, or the transaction is over or was not started.
+        """
+        self._started()[1].participant(name)
+        return Branch(self, name)
+
+    async def __aenter__(self) -> Transaction:
+        self._coordinator = await self._manager.begin()
+        self._branches = Branches(self._coordinator, self._coordinator.begin())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        if not self._started()[1].over:
+            await (self.commit() if error is None else self.rollback())
+        return False
+
+    async def commit(self) -> None:
+        """Commit on all participants, or on none.
+
+        Raises:
+            Aborted: on none; it may be run again.
+            InDoubt: not known here and now; ask `outcome(gid)`, or recover.
+            HeuristicOutcome: committed, but a branch cannot follow.
+        """
+        coordinator, branches = self._started()
+        await _to_the_end(coordinator.commit(branches.gid, branches.end()))
+
+    async def rollback(self) -> None:
+        """Give up all that was done in it."""
+        coordinator, branches = self._started()
+        await _to_the_end(coordinator.roll_back(branches.gid, branches.end()))
+
+    async def branch(self, name: str) -> Any:
+        """The participant's own branch object, begun when first asked for.
+
+        Raises:
+            Aborted: another transaction did not end there in time; also when two wait for each other.
+            InDoubt: prepared work of the transaction that it names stands there; recover that one.
+        """
+        _, branches = self._started()
+        participant = branches.participant(name)
+        if branches.begun[name] is None:
+            try:
+                branches.begun[name] = await participant.begin(branches.gid)
+            except StoreTimeout as error:
+                raise not_begun(branches.gid, name, error) from error
+        branch = branches.begun[name]
+        return Threaded(branch, self._threads) if isinstance(participant, Threaded) else branch
+
+    def _started(self) -> tuple[Coordinator, Branches]:
+        if self._coordinator is None or self._branches is None:
+            raise InvalidValue(
+                "this transaction was not started; use it as `async with tm.transaction() as tx:`"
+            )
+        return self._coordinator, self._branches
+
+
+class Branch:
+    """A branch whose methods are those of the participant's own branch, as coroutines."""
+
+    def __init__(self, transaction: Transaction, name: str) -> None:
+        self._transaction = transaction
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            branch = await self._transaction.branch(self._name)
+            return await getattr(branch, method)(*arguments)
+
+        return call
+
+
+async def _to_the_end(steps: Effects[None]) -> None:
+    await to_the_end(asyncio.ensure_future(arun(steps)))
