@@ -1,5 +1,6 @@
 """The asyncio faces of ringfence, under the names that the synchronous ones have."""
 
 from ringfence.aio.locks import Lease, Lock, LockManager
+from ringfence.aio.transactions import Transaction, TransactionManager
 
-__all__ = ["Lease", "Lock", "LockManager"]
+__all__ = ["Lease", "Lock", "LockManager", "Transaction", "TransactionManager"]
