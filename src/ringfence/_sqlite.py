@@ -68,7 +68,7 @@ def connect(path: str | os.PathLike[str], *, timeout: float) -> Connection:
     with translating(name):
         connection = sqlite3.connect(
             name,
-            timeout,
+            timeout=timeout,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
