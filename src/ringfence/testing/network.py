@@ -51,8 +51,16 @@ class Route:
 
 
 ANYTHING = Route()
+"""Every fault can strike."""
+
 CONNECTED = Route(repeatable=False)
+"""On an open connection: it can be lost, and then the connection is."""
+
 RELIABLE = Route(lossy=False, repeatable=False)
+"""It takes its time, and arrives."""
+
+LOCAL = Route(lossy=False, repeatable=False)
+"""It does not travel at all, but takes some time: what is done and what is answered is one event."""
 
 
 class Network:
@@ -75,6 +83,9 @@ class Network:
     def send(self, sender: Process, call: Call, answer: Answer) -> None:
         """Let `call` travel, and `answer` be called once."""
         route = RELIABLE if sender.spared else self.routes(call)
+        if route is LOCAL:
+            self._simulation.after(self._latency(), self._do, sender.name, call, answer)
+            return
         link = sender.name, id(call.target)
         fate = "cut" if route.lossy and self._is_cut(link) else self._fate(route)
         if fate == "cut":
@@ -128,6 +139,11 @@ class Network:
         first = _Once(answer)
         self._simulation.after(self._late(), self._arrive, sender, call, first)
         self._simulation.after(PATIENCE, first, OutcomeUnknown(f"{call.operation}: no answer"))
+
+    def _do(self, sender: str, call: Call, answer: Answer) -> None:
+        result = carry_out(call)
+        self._simulation.note("done", sender, call, result)
+        answer(result)
 
     def _arrive(self, sender: str, call: Call, answer: Answer) -> None:
         result = carry_out(call)

@@ -25,8 +25,8 @@ from ringfence.testing.network import ANYTHING, Network, Route, Violation
 LONGEST_PAUSE = 1.5
 """Most seconds a process is paused; longer than the leases of the workloads."""
 
-LONGEST_OUTAGE = 0.8
-"""Most seconds between a crash and the restart."""
+OUTAGE = (0.05, 0.8)
+"""Seconds between a crash and the restart; what a process sent just before its end has arrived by then."""
 
 ENDLESS = 20_000
 """A schedule with more events than this is not going to end."""
@@ -166,7 +166,7 @@ class Simulation:
         for told in self.on_crash:
             told(process)
         if process.recovery is not None:
-            self.after(self.random.uniform(0.0, LONGEST_OUTAGE), self._restart, process, process.recovery)
+            self.after(self.random.uniform(*OUTAGE), self._restart, process, process.recovery)
 
     def pause(self, process: Process, seconds: float) -> None:
         """Let a process stand still, as in a SIGSTOP or a long garbage collection; its clock runs on."""
@@ -282,7 +282,7 @@ class Simulation:
         if call is not None:
             _, target = self._names.get(id(call.target), (None, type(call.target).__name__))
             line += f" {target}.{call.operation}({', '.join(map(_shown, call.args))})"
-        return f"{line} -> {_shown(result)}" if what == "carried out" else line.rstrip()
+        return f"{line} -> {_shown(result)}" if what in ("carried out", "done") else line.rstrip()
 
 
 def _shown(value: Any) -> str:

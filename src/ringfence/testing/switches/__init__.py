@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from ringfence.testing.switches import locks, transactions
+from ringfence.testing.switches import cluster, locks, transactions
 
 
 class Switch(NamedTuple):
@@ -47,4 +47,9 @@ SWITCHES: Mapping[str, Switch] = {
     "no-trace-is-made-abort": Switch(transactions.no_trace_is_made_abort, "recovery"),
     "failed-fsync-ends-deciding": Switch(transactions.failed_fsync_ends_deciding, "two_phase"),
     "failed-statement-votes-no": Switch(transactions.failed_statement_votes_no, "two_phase"),
+    "newer-ring-refuses-older": Switch(cluster.newer_ring_refuses_older, "rebalance"),
+    "prepared-work-stops-others": Switch(cluster.prepared_work_stops_others, "rebalance"),
+    "source-before-target": Switch(cluster.source_before_target, "rebalance"),
+    "newer-lease-refuses-older": Switch(cluster.newer_lease_refuses_older, "rebalance"),
+    "put-leaves-no-copy": Switch(cluster.put_leaves_no_copy, "rebalance"),
 }

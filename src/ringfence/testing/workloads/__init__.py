@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ringfence.testing.simulator import Simulation
 from ringfence.testing.workloads.locks import Locks
+from ringfence.testing.workloads.rebalance import Cluster
 from ringfence.testing.workloads.recovery import Recovery
 from ringfence.testing.workloads.two_phase import TwoPhase
 
@@ -27,4 +28,5 @@ WORKLOADS: Mapping[str, Callable[[Simulation], Scene]] = {
     "locks": Locks,
     "two_phase": TwoPhase,
     "recovery": Recovery,
+    "rebalance": Cluster,
 }

@@ -18,7 +18,7 @@ from ringfence.errors import Aborted, InDoubt, StoreError
 from ringfence.protocol import Call, Effects, Sleep
 from ringfence.testing.disk import DiskDecisions
 from ringfence.testing.network import ANYTHING, RELIABLE, Route, Violation
-from ringfence.testing.simulator import Process, Simulation
+from ringfence.testing.simulator import OUTAGE, Process, Simulation
 from ringfence.transactions import recovery, two_phase
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
@@ -29,8 +29,8 @@ PARTICIPANTS = ("east", "north", "west")
 ACCOUNTS = 2
 MONEY = 100
 TOTAL = len(PARTICIPANTS) * ACCOUNTS * MONEY
-LATE_DISCONNECT = 0.2
-"""Most seconds until a participant notices that a process died; requests on their way still arrive."""
+LATE_DISCONNECT = OUTAGE[0]
+"""Seconds until a participant has surely noticed that a process died."""
 
 
 class Bank:
@@ -169,9 +169,10 @@ class Bank:
 
     def disconnect_later(self, process: Process) -> None:
         """Let the participants notice that a process is dead, at once or after a while."""
-        late = self.random.choice((0.0, self.random.uniform(0.0, LATE_DISCONNECT)))
-        for gid in [gid for gid, name in self.open.items() if name == process.name]:
-            self.simulation.after(late, self.disconnect, gid)
+        gids = [gid for gid, name in self.open.items() if name == process.name]
+        for late in (self.random.choice((0.0, LATE_DISCONNECT / 2)), LATE_DISCONNECT):
+            for gid in gids:
+                self.simulation.after(late, self.disconnect, gid)
 
     def check(self) -> None:
         """Recover everything, and look at the accounts."""
