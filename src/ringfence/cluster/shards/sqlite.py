@@ -41,7 +41,8 @@ PENDING = "(SELECT gid FROM ringfence_intent LIMIT 1)"
 SET_STATE = "INSERT OR REPLACE INTO ringfence_ring VALUES (1, ?, ?, ?, ?)"
 SET_FENCE = "UPDATE ringfence_ring SET fence = ?"
 
-READ = f"SELECT epoch, {PENDING}, (SELECT value FROM entry WHERE key = ?) FROM ringfence_ring"
+READ = f"""
+SELECT epoch, {PENDING}, (SELECT value FROM entry WHERE key = ?) FROM (SELECT 1) LEFT JOIN ringfence_ring"""
 WRITE = f"""
 INSERT INTO entry SELECT ?, ? FROM ringfence_ring WHERE epoch = ? AND {PENDING} IS NULL
 ON CONFLICT (key) DO UPDATE SET value = excluded.value"""
@@ -130,11 +131,13 @@ class SqliteShard:
         """Close the files."""
         self._pool.close()
 
-    def _check(self, row: tuple[Any, ...] | None, epoch: int) -> None:
-        if row is None:
+    def _check(self, row: tuple[Any, ...], epoch: int) -> None:
+        current, pending, _ = row
+        # First: on a shard that is about to join, the ring is in what is prepared.
+        rules.check_settled(self.name, pending)
+        if current is None:
             raise no_ring(self.name)
-        rules.check_settled(self.name, row[1])
-        rules.check_epoch(self.name, epoch, row[0])
+        rules.check_epoch(self.name, epoch, current)
 
     def _why_refused(self, connection: Connection, epoch: int) -> None:
         self._check(connection.execute(READ, (None,)).fetchone(), epoch)
