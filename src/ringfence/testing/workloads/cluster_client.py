@@ -11,12 +11,12 @@ from ringfence.cluster.joint import Joint, begin
 from ringfence.cluster.view import View, refresh
 from ringfence.errors import (
     Aborted,
-    LockError,
-    PlacementError,
+    FenceRejected,
+    InDoubt,
+    LeaseLost,
+    OutcomeUnknown,
     StaleRing,
-    StoreError,
     StoreTimeout,
-    TransactionError,
 )
 from ringfence.protocol import Effects, Sleep
 from ringfence.testing.network import Violation
@@ -28,8 +28,8 @@ T = TypeVar("T")
 KEYS = 4
 """How many keys a client writes one by one; beside them it has a pair that it writes together."""
 
-FAILURES = (StoreError, TransactionError, PlacementError, LockError)
-"""What a cluster may answer when the world is as it is here."""
+FAILURES = (StoreTimeout, OutcomeUnknown, Aborted, InDoubt, StaleRing, LeaseLost, FenceRejected)
+"""What a cluster may answer when the world is as it is here; nothing is damaged, so nothing may be said to be."""
 
 NOTHING_HAPPENED = (StoreTimeout, Aborted, StaleRing)
 """Failures after which nothing must have happened."""

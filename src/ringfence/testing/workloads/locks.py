@@ -36,7 +36,7 @@ class Locks:
         self.simulation = simulation
         faults = simulation.faults
         self.tolerance = TTL * faults.drift / (1 - faults.drift) * 1.01 + 1e-9
-        self.orderly = not (faults.delay or faults.double)
+        self.orderly = not (faults.delay or faults.double or faults.cut)
         self.wall_offset = 0.0
         self.clients: dict[str, Client] = {}
         self.store = WatchedStore(self)
