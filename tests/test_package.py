@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = {
-    f"ringfence/_core/{name}.py" for name in ("hashing", "points", "leases", "_kernel", "_twins", "_cython")
+    f"ringfence/_core/{name}.py" for name in ("hashing", "points", "leases", "_kernel_hash", "_twins", "_cython")
 }
 
 
@@ -40,7 +40,7 @@ def test_the_wheel_holds_everything(built: Path) -> None:
     sources = {
         path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "ringfence").rglob("*.py")
     }
-    assert sources | CORE | {"ringfence/py.typed", "ringfence/_core/_kernel.pxd"} <= names
+    assert sources | CORE | {"ringfence/py.typed", "ringfence/_core/_kernel_hash.pxd"} <= names
     assert not [name for name in names if name.endswith((".c", ".so"))]
 
 
@@ -49,7 +49,7 @@ def test_the_source_distribution_can_be_built_again(built: Path) -> None:
     [archive] = built.glob("*.tar.gz")
     with tarfile.open(archive) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
-    needed = {"setup.py", "pyproject.toml", "LICENSE", "README.md", "src/ringfence/_core/_kernel.pxd"}
+    needed = {"setup.py", "pyproject.toml", "LICENSE", "README.md", "src/ringfence/_core/_kernel_hash.pxd"}
     assert needed | {f"src/{name}" for name in CORE} <= names
 
 

@@ -6,4 +6,4 @@ IMPLEMENTATION = _twins.choose()
 """`"c"` when the compiled modules are in use, else `"python"`."""
 
 for _name in _twins.MODULES:
-    _twins.load(_name, IMPLEMENTATION)
+    globals()[_name] = _twins.load(_name, IMPLEMENTATION)

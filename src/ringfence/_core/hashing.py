@@ -25,8 +25,8 @@ except ModuleNotFoundError:
     from ringfence._core import _cython as cython
 
 if not cython.compiled:
-    from ringfence._core._kernel import hash_key, hash_list, mix_many, murmur3_key, uint64_key, xxh64_key
-    from ringfence._core._kernel import mix64 as mix
+    from ringfence._core._kernel_hash import hash_key, hash_list, mix_many, murmur3_key, uint64_key, xxh64_key
+    from ringfence._core._kernel_hash import mix64 as mix
 
 KEY, MURMUR3, XXH64 = range(3)
 

@@ -1,9 +1,11 @@
 from libc.stdint cimport uint32_t, uint64_t
 
-from ringfence._core._kernel cimport (
-    distinct, find, find_many, hash_key, indices, murmur3_key, replica_count, words,
+from ringfence._core._kernel_array cimport indices, words
+from ringfence._core._kernel_hash cimport hash_key, murmur3_key
+from ringfence._core._kernel_layout cimport (
+    drop_points, fill_points, fill_table, merge_points, shift_table, sort_points,
 )
-from ringfence._core._layout cimport drop_points, fill_points, fill_table, merge_points, shift_table, sort_points
+from ringfence._core._kernel_search cimport distinct, find, find_many, replica_count
 
 
 cdef class Points:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence.errors import EmptyRing
+from ringfence.errors import EmptyRing, InvalidType
 
 from .hashing import key_hash_many
 
@@ -19,17 +19,9 @@ except ModuleNotFoundError:
     from ringfence._core import _cython as cython
 
 if not cython.compiled:
-    from ringfence._core._kernel import (
-        distinct,
-        find,
-        find_many,
-        hash_key,
-        indices,
-        murmur3_key,
-        replica_count,
-        words,
-    )
-    from ringfence._core._layout import (
+    from ringfence._core._kernel_array import indices, words
+    from ringfence._core._kernel_hash import hash_key, murmur3_key
+    from ringfence._core._kernel_layout import (
         drop_points,
         fill_points,
         fill_table,
@@ -37,6 +29,7 @@ if not cython.compiled:
         shift_table,
         sort_points,
     )
+    from ringfence._core._kernel_search import distinct, find, find_many, replica_count
 
 Words: TypeAlias = NDArray[np.uint64]
 Indices: TypeAlias = NDArray[np.uint32]
@@ -73,6 +66,8 @@ class Points:
     def __init__(
         self, names: tuple[str, ...], points: Words, owners: Indices, table: Indices | None = None
     ) -> None:
+        if getattr(self, "nodes", None) is not None:
+            raise InvalidType("a ring is immutable; make a new one")
         self._names = names
         self._count = len(points) - PAD
         self._point_array = points
@@ -176,15 +171,20 @@ def build(names: Sequence[str], counts: Sequence[int], seed: int) -> tuple[Words
 
 def with_node(ring: Points, owner: int, name: str, count: int, seed: int) -> tuple[Any, ...]:
     """Return the arguments of a `Points` where one node more stands at index `owner`."""
-    names = (*ring.nodes[:owner], name, *ring.nodes[owner:])
     added: Words = np.empty(count, np.uint64)
     fill_points(added, 0, count, murmur3_key(name, seed))
     added.sort()
-    old = len(ring.points) - PAD
-    points: Words = np.empty(old + count + PAD, np.uint64)
-    owners: Indices = np.empty(old + count + 1, np.uint32)
+    return with_points(ring, owner, name, added)
+
+
+def with_points(ring: Points, owner: int, name: str, added: Words) -> tuple[Any, ...]:
+    """Return the arguments of a `Points` where one node more, with these sorted points, stands at index `owner`."""
+    names = (*ring.nodes[:owner], name, *ring.nodes[owner:])
+    old, total = len(ring.points) - PAD, len(ring.points) - PAD + len(added)
+    points: Words = np.empty(total + PAD, np.uint64)
+    owners: Indices = np.empty(total + 1, np.uint32)
     merge_points(ring.points, ring.owners, old, added, owner, points, owners)
-    return (names, *_sealed(points, owners), _shifted(ring.table, added, old + count))
+    return (names, *_sealed(points, owners), _shifted(ring.table, added, total))
 
 
 def without_node(ring: Points, owner: int) -> tuple[Any, ...]:

@@ -56,14 +56,12 @@ class HashRing(points.Points):
         epoch: int = 0,
     ) -> None:
         members = _members(nodes)
-        self._describe(
-            members,
-            _integer("vnodes", vnodes, 1, _MOST_POINTS),
-            _integer("seed", seed, 0, (1 << 32) - 1),
-            _integer("epoch", epoch, 0, (1 << 63) - 1),
-        )
-        names, counts = tuple(node.name for node in members), self._counts()
-        super().__init__(names, *points.build(names, counts, seed))
+        vnodes = _integer("vnodes", vnodes, 1, _MOST_POINTS)
+        seed = _integer("seed", seed, 0, (1 << 32) - 1)
+        epoch = _integer("epoch", epoch, 0, (1 << 63) - 1)
+        names = tuple(node.name for node in members)
+        super().__init__(names, *points.build(names, _counts(members, vnodes), seed))
+        self._describe(members, vnodes, seed, epoch)
 
     def _describe(self, members: tuple[Node, ...], vnodes: int, seed: int, epoch: int) -> None:
         self._members = members
@@ -152,11 +150,6 @@ class HashRing(points.Points):
         points.Points.__init__(ring, *parts)
         return ring
 
-    def _counts(self) -> list[int]:
-        counts = [_count(node, self._vnodes) for node in self._members]
-        _check_total(sum(counts))
-        return counts
-
     def _position(self, name: object) -> int:
         at = bisect_left(self.nodes, name) if isinstance(name, str) else len(self)
         if at < len(self) and self.nodes[at] == name:
@@ -226,6 +219,12 @@ def _members(nodes: Any) -> tuple[Node, ...]:
 
 def _member(node: str | Node) -> Node:
     return node if isinstance(node, Node) else Node(node)
+
+
+def _counts(members: tuple[Node, ...], vnodes: int) -> list[int]:
+    counts = [_count(node, vnodes) for node in members]
+    _check_total(sum(counts))
+    return counts
 
 
 def _count(node: Node, vnodes: int) -> int:

@@ -1,10 +1,10 @@
-"""The building of sorted points, interpreted; `_layout.pxd` holds the same names with the same results, compiled."""
+"""The building of sorted points, interpreted; `_kernel_layout.pxd` holds the same names, compiled."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ringfence._core._kernel import Indices, Words
+from ringfence._core._kernel_array import Indices, Words
 
 
 def fill_points(points: Words, start: int, count: int, state: int) -> None:

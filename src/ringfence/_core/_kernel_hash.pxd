@@ -1,14 +1,10 @@
 # cython: language_level=3
-"""The leaf kernels, compiled: hash arithmetic, and ring search.
-
-`_kernel.py` holds the same names with the same results for the pure twin; both are documented there.
-"""
-cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+"""Hash arithmetic and the hashes of keys, compiled; `_kernel_hash.py` holds the same names, documented."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from ringfence._core._kernel_array cimport words
 
 
 cdef extern from *:
@@ -48,20 +44,11 @@ cdef extern from *:
     static const uint64_t ringfence_x1 = 0x9e3779b185ebca87ULL, ringfence_x2 = 0xc2b2ae3d27d4eb4fULL;
     static const uint64_t ringfence_x3 = 0x165667b19e3779f9ULL, ringfence_x4 = 0x85ebca77c2b2ae63ULL;
     static const uint64_t ringfence_x5 = 0x27d4eb2f165667c5ULL;
-    #ifndef CYTHON_UNUSED
-    #define CYTHON_UNUSED
-    #endif
-    #if defined(__GNUC__)
-    #define ringfence_prefetch(at) __builtin_prefetch(at)
-    #else
-    #define ringfence_prefetch(at)
-    #endif
     """
     uint64_t load64 "ringfence_load64"(const uint8_t* at) noexcept nogil
     uint32_t load32 "ringfence_load32"(const uint8_t* at) noexcept nogil
     uint64_t load_tail "ringfence_load_tail"(const uint8_t* at, size_t length) noexcept nogil
     uint64_t rotl "ringfence_rotl"(uint64_t x, int by) noexcept nogil
-    void prefetch "ringfence_prefetch"(const void* at) noexcept nogil
     const uint64_t M1 "ringfence_m1", M2 "ringfence_m2", F1 "ringfence_f1", F2 "ringfence_f2"
     const uint64_t S0 "ringfence_s0", S1 "ringfence_s1", S2 "ringfence_s2"
     const uint64_t X1 "ringfence_x1", X2 "ringfence_x2", X3 "ringfence_x3", X4 "ringfence_x4", X5 "ringfence_x5"
@@ -70,10 +57,6 @@ cdef extern from *:
 cdef extern from "Python.h":
     list PyList_GetSlice(list items, Py_ssize_t low, Py_ssize_t high)
     Py_ssize_t PyList_GET_SIZE(list items)
-    tuple PyTuple_New(Py_ssize_t size)
-    PyObject* PyTuple_GET_ITEM(tuple items, Py_ssize_t i)
-    void PyTuple_SET_ITEM(tuple items, Py_ssize_t i, PyObject* item)
-    void Py_INCREF(PyObject* item)
     PyObject* PyList_GET_ITEM(list items, Py_ssize_t i)
     bint PyUnicode_Check(object value)
     bint PyUnicode_CheckExact(PyObject* value)
@@ -83,7 +66,6 @@ cdef extern from "Python.h":
     void* PyUnicode_DATA(PyObject* value)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject* value)
     const char* PyUnicode_AsUTF8AndSize(object value, Py_ssize_t* size) except NULL
-    long PyLong_AsLongAndOverflow(object value, int* overflow) except? -1
     uint64_t PyLong_AsUnsignedLongLong(object value) except? 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -241,25 +223,6 @@ cdef inline uint64_t xxh64_key(object key, uint64_t seed) except? 7:
     return hash_bytes_of(xxhash64, key, seed)
 
 
-# --- arrays ---------------------------------------------------------------------------------------------------
-
-
-cdef inline void* address(object array) except NULL:
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
-    cdef void* start = view.buf
-    PyBuffer_Release(&view)  # the caller keeps the array, which is never resized
-    return start
-
-
-cdef inline uint64_t* words(object array) except NULL:
-    return <uint64_t*>address(array)
-
-
-cdef inline uint32_t* indices(object array) except NULL:
-    return <uint32_t*>address(array)
-
-
 cdef inline uint64_t hash_as(int kind, object key, uint64_t seed) except? 7:
     if kind == 0:
         return hash_key(key)
@@ -296,106 +259,3 @@ cdef inline int mix_many(object numbers, object out) except -1:
         for i in range(count):
             to[i] = mix64(at[i])
     return 0
-
-
-# --- ring search ----------------------------------------------------------------------------------------------
-
-
-cdef inline uint32_t bounded(const uint64_t* points, uint32_t low, uint32_t high, uint64_t h) noexcept nogil:
-    cdef uint32_t half, size = high - low
-    while size > 1:
-        half = size >> 1
-        low += half * (points[low + half - 1] < h)
-        size -= half
-    return low + (size == 1 and points[low] < h)
-
-
-cdef inline uint32_t find(const uint64_t* points, const uint32_t* table, int shift, uint64_t h) noexcept nogil:
-    # Alone, a look-up waits for memory: a loop lets the processor guess its end and load on.
-    cdef uint64_t bucket = h >> shift
-    cdef uint32_t low = table[bucket], far = low + 8
-    while points[low] < h:
-        low += 1
-        if low == far:
-            return bounded(points, low, table[bucket + 1], h)
-    return low
-
-
-cdef inline uint32_t find_steady(
-    const uint64_t* points, const uint32_t* table, int shift, uint64_t h
-) noexcept nogil:
-    # Among many, look-ups overlap: counting four instead of stopping at the first leaves no branch to mispredict.
-    cdef uint64_t bucket = h >> shift
-    cdef uint32_t low = table[bucket]
-    cdef uint32_t below = (
-        <uint32_t>(points[low] < h) + (points[low + 1] < h) + (points[low + 2] < h) + (points[low + 3] < h)
-    )
-    if below == 4:
-        return bounded(points, low + 4, table[bucket + 1], h)
-    return low + below
-
-
-cdef inline int find_many(object points, object table, int shift, object owners, object hashes, object out) except -1:
-    cdef const uint64_t* point = words(points)
-    cdef const uint32_t* starts = indices(table)
-    cdef const uint32_t* of = indices(owners)
-    cdef const uint64_t* at = words(hashes)
-    cdef uint32_t* to = indices(out)
-    cdef Py_ssize_t i, count = len(out)
-    with nogil:
-        for i in range(count):
-            to[i] = of[find_steady(point, starts, shift, at[i])]
-    return 0
-
-
-cdef inline Py_ssize_t replica_count(object n, Py_ssize_t most) except -1:
-    cdef int overflow = 0
-    cdef long wanted
-    if PyLong_CheckExact(n):
-        wanted = PyLong_AsLongAndOverflow(n, &overflow)
-        if 0 < wanted <= most:
-            return wanted
-    from ringfence._core._checks import replica_count
-    return replica_count(n, most)
-
-
-cdef inline tuple distinct(const uint32_t* owners, uint32_t count, uint32_t start, tuple names, Py_ssize_t wanted):
-    if wanted <= 8:
-        return few_distinct(owners, count, start, names, wanted)
-    cdef tuple found = PyTuple_New(wanted)
-    cdef Py_ssize_t have = 0
-    cdef uint8_t* seen = <uint8_t*>calloc(len(names), 1)
-    if seen == NULL:
-        raise MemoryError
-    while have < wanted:
-        if not seen[owners[start]]:
-            seen[owners[start]] = 1
-            put_name(found, have, names, owners[start])
-            have += 1
-        start = start + 1 if start + 1 < count else 0
-    free(seen)
-    return found
-
-
-cdef inline tuple few_distinct(
-    const uint32_t* owners, uint32_t count, uint32_t start, tuple names, Py_ssize_t wanted
-):
-    cdef tuple found = PyTuple_New(wanted)
-    cdef uint32_t[8] seen
-    cdef Py_ssize_t i, have = 0
-    while have < wanted:
-        seen[have] = owners[start]
-        i = 0
-        while seen[i] != owners[start]:
-            i += 1
-        if i == have:
-            put_name(found, have, names, owners[start])
-            have += 1
-        start = start + 1 if start + 1 < count else 0
-    return found
-
-
-cdef inline void put_name(tuple found, Py_ssize_t at, tuple names, uint32_t owner) noexcept:
-    cdef PyObject* name = PyTuple_GET_ITEM(names, owner)
-    Py_INCREF(name)  # for PyTuple_SET_ITEM takes the reference over
-    PyTuple_SET_ITEM(found, at, name)

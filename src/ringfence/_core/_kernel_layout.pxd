@@ -1,10 +1,12 @@
 # cython: language_level=3
-"""The building of sorted points, compiled; `_layout.py` holds the same names with the same results, documented."""
+"""The building of sorted points, compiled; `_kernel_layout.py` holds the same names, documented."""
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from ringfence._core._kernel cimport bounded, indices, splitmix64, words
+from ringfence._core._kernel_array cimport indices, words
+from ringfence._core._kernel_hash cimport splitmix64
+from ringfence._core._kernel_search cimport bounded
 
 
 cdef inline int fill_points(object points, Py_ssize_t start, Py_ssize_t count, uint64_t state) except -1:

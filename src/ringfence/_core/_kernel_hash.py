@@ -1,19 +1,13 @@
-"""The leaf kernels, interpreted: hash arithmetic, and ring search.
-
-`_kernel.pxd` holds the same names with the same results for the compiled twin. What is a C pointer there is a list
-here, for `bisect` is fastest on lists.
-"""
+"""Hash arithmetic and the hashes of keys, interpreted; `_kernel_hash.pxd` holds the same names, compiled."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any
 
 import numpy as np
 from mmh3 import mmh3_x64_128_utupledigest as _murmur3
 from numpy.typing import NDArray
 
-from ringfence._core import _checks
 from ringfence._core._checks import refuse_surrogates, uint64
 
 Words = NDArray[np.uint64]
@@ -107,18 +101,6 @@ def uint64_key(key: Any) -> int:
     return uint64(key, "key")
 
 
-def words(array: Words) -> list[int]:
-    """View an array of points for searching."""
-    numbers: list[int] = array.tolist()
-    return numbers
-
-
-def indices(array: Indices) -> list[int]:
-    """View an array of owners, or a prefix table, for searching."""
-    numbers: list[int] = array.tolist()
-    return numbers
-
-
 def hash_list(keys: list[Any], kind: int, seed: int, out: Words) -> None:
     """Put the hash of each key into `out`, which is as long: `hash_key`, or with 1 MurmurHash3, with 2 XXH64."""
     kernels = (lambda key, seed: hash_key(key)), murmur3_key, xxh64_key  # noqa: ARG005
@@ -133,41 +115,3 @@ def mix_many(numbers: Words, out: Words) -> None:
     x ^= x >> np.uint64(33)
     x *= np.uint64(0xC4CE_B9FE_1A85_EC53)
     out[:] = x ^ x >> np.uint64(33)
-
-
-def find(points: list[int], table: list[int], shift: int, h: int) -> int:
-    """Return the position of the first point at or after `h`; the number of points when there is none.
-
-    `table[b]` says where the points with the top bits `b` begin. Compiled, a few are looked at from there, and what
-    is left of the bucket, if anything, is searched by halves.
-    """
-    bucket = h >> shift
-    return bisect_left(points, h, table[bucket], table[bucket + 1])
-
-
-def find_many(
-    points: Words,
-    table: Indices,  # noqa: ARG001 as the compiled twin has it
-    shift: int,  # noqa: ARG001
-    owners: Indices,
-    hashes: Words,
-    out: Indices,
-) -> None:
-    """Put the owner of each hash into `out`, which is as long; compiled, without the GIL."""
-    out[:] = owners[np.searchsorted(points, hashes)]
-
-
-def replica_count(n: Any, most: int) -> int:
-    """Return `n`, checked, but no more than `most`."""
-    return _checks.replica_count(n, most)
-
-
-def distinct(
-    owners: list[int], count: int, start: int, names: tuple[str, ...], wanted: int
-) -> tuple[str, ...]:
-    """Return the first `wanted` distinct owners from position `start` on, round the ring."""
-    found: dict[int, None] = {}
-    while len(found) < wanted:
-        found[owners[start]] = None
-        start = start + 1 if start + 1 < count else 0
-    return tuple(names[owner] for owner in found)
