@@ -8,7 +8,7 @@ import numpy as np
 from mmh3 import mmh3_x64_128_utupledigest as _murmur3
 from numpy.typing import NDArray
 
-from ringfence._core._checks import refuse_surrogates, uint64
+from ringfence._core._checks import refuse_shrunk, refuse_surrogates, uint64
 
 Words = NDArray[np.uint64]
 Indices = NDArray[np.uint32]
@@ -103,9 +103,12 @@ def uint64_key(key: Any) -> int:
 
 def hash_list(keys: list[Any], kind: int, seed: int, out: Words) -> None:
     """Put the hash of each key into `out`, which is as long: `hash_key`, or with 1 MurmurHash3, with 2 XXH64."""
-    kernels = (lambda key, seed: hash_key(key)), murmur3_key, xxh64_key  # noqa: ARG005
-    kernel = kernels[kind]
-    out[:] = np.fromiter((kernel(key, seed) for key in keys), np.uint64, len(out))
+    some = keys[: len(out)]  # of our own: another thread may change the list meanwhile
+    if len(some) < len(out):
+        refuse_shrunk(len(out), len(some))
+    kernel = xxh64_key if kind == 2 else murmur3_key
+    hashes = (kernel(key, seed) for key in some) if kind else map(hash_key, some)
+    out[:] = np.fromiter(hashes, np.uint64, len(out))
 
 
 def mix_many(numbers: Words, out: Words) -> None:
