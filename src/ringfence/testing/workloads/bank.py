@@ -19,10 +19,11 @@ from ringfence.protocol import Call, Effects, Sleep
 from ringfence.testing.disk import DiskDecisions
 from ringfence.testing.network import ANYTHING, RELIABLE, Route, Violation
 from ringfence.testing.simulator import OUTAGE, Process, Simulation
-from ringfence.transactions import recovery, two_phase
+from ringfence.transactions.coordinator import Coordinator
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants.memory import MemoryBranch, MemoryParticipant
+from ringfence.transactions.recovery import Recovery
 from ringfence.transactions.two_phase import Enlisted
 
 PARTICIPANTS = ("east", "north", "west")
@@ -57,40 +58,42 @@ class Bank:
         self.simulation.name(store, f"decisions of {' and '.join(names)}")
         self.decisions.update(dict.fromkeys(names, store))
 
-    def begin(self, name: str) -> Effects[int]:
-        """Start the coordinator `name` once more; return its epoch."""
-        while True:
+    def start(self, name: str) -> Effects[Coordinator]:
+        """A coordinator of that name, started once more."""
+        coordinator = Coordinator(name, self.decisions[name], self.participants)
+        while not coordinator.epoch:
             try:
-                epoch: int = yield Call(self.decisions[name], "begin_epoch", (name,))
+                yield from coordinator.start()
             except StoreError:
                 yield Sleep(0.01)
-            else:
-                return epoch
+        return coordinator
 
-    def recover(self, name: str, epoch: int) -> Effects[recovery.Recovery]:
-        """Recover what the coordinator `name` left behind before `epoch`."""
-        report = yield from recovery.recover(name, epoch, self.participants, self.decisions[name])
+    def recover(self, coordinator: Coordinator, name: str | None = None) -> Effects[Recovery]:
+        """Recover what earlier starts of a coordinator left behind."""
+        report = yield from coordinator.recover(name)
         self.simulation.counts["recovered"] += len(report)
         return report
 
-    def transfer(self, gid: str, process: Process) -> Effects[Outcome]:
-        """Move money between some participants, or look at all of it; return what its coordinator was told."""
-        names = self.random.sample(PARTICIPANTS, self.random.choice((1, 2, 2, 2, 3)))
+    def transfer(self, coordinator: Coordinator, process: Process) -> Effects[str]:
+        """Move money between some participants, or look at all of it; return the gid."""
+        gid = coordinator.begin()
         self.open[gid] = process.name
+        names = self.random.sample(PARTICIPANTS, self.random.choice((1, 2, 2, 2, 3)))
         branches = yield from self.enlist(gid, names)
-        if branches:
+        if len(branches) == len(names):
             total = self.move(gid, branches)
-            outcome = yield from self.commit(gid, branches)
+            outcome = yield from self.commit(coordinator, gid, branches)
             if total is not None and outcome is Outcome.COMMITTED and total != TOTAL:
                 raise Violation(f"{gid} saw {total} of money, not {TOTAL}")
         else:
+            yield from coordinator.roll_back(gid, self.enlisted(branches))
             outcome = Outcome.ABORTED
         self.disconnect(gid)
         self.report(gid, outcome)
-        return outcome
+        return gid
 
     def enlist(self, gid: str, names: Sequence[str]) -> Effects[dict[str, MemoryBranch]]:
-        """Begin branches on all of `names`; none if one of them stays busy."""
+        """Begin branches on `names`, up to the first that stays busy."""
         branches: dict[str, MemoryBranch] = {}
         for name in names:
             for _ in range(6):
@@ -100,8 +103,7 @@ class Bank:
                 except (StoreError, InDoubt):
                     yield Sleep(self.random.uniform(0.0, 0.03))
             else:
-                yield from two_phase.roll_back(gid, self.enlisted(branches))
-                return {}
+                break
         return branches
 
     def move(self, gid: str, branches: dict[str, MemoryBranch]) -> int | None:
@@ -125,11 +127,12 @@ class Bank:
         else:
             add(target, 1, amount, gid)
 
-    def commit(self, gid: str, branches: dict[str, MemoryBranch]) -> Effects[Outcome]:
+    def commit(
+        self, coordinator: Coordinator, gid: str, branches: dict[str, MemoryBranch]
+    ) -> Effects[Outcome]:
         """Commit, and say what its coordinator was told."""
-        decisions = self.decisions[Gid.parse(gid).name]
         try:
-            yield from two_phase.commit(gid, self.enlisted(branches), decisions)
+            yield from coordinator.commit(gid, self.enlisted(branches))
         except Aborted:
             return Outcome.ABORTED
         except InDoubt:
@@ -140,11 +143,10 @@ class Bank:
         """The branches as the protocol sees them."""
         return [Enlisted(name, self.participants[name], branch.wrote) for name, branch in branches.items()]
 
-    def ask(self, gid: str, over: bool) -> Effects[None]:
+    def ask(self, coordinator: Coordinator, gid: str) -> Effects[None]:
         """Ask what became of a transfer; the answer counts as reported."""
-        decisions = self.decisions[Gid.parse(gid).name]
         try:
-            answer = yield from recovery.outcome(gid, self.participants, decisions, over)
+            answer = yield from coordinator.outcome(gid)
         except (InDoubt, StoreError):
             return
         self.report(gid, answer)
@@ -191,9 +193,9 @@ class Bank:
     def audit(self, _: Process) -> Effects[None]:
         """Take over from every coordinator, and recover twice."""
         for name in self.decisions:
-            epoch = yield from self.begin(name)
-            first = yield from self.recover(name, epoch)
-            second = yield from self.recover(name, epoch)
+            coordinator = yield from self.start(name)
+            first = yield from self.recover(coordinator)
+            second = yield from self.recover(coordinator)
             if first.unresolved or len(second) or second.unresolved:
                 raise Violation(f"recovery of {name} left something to do: {first}; then {second}")
         for name, participant in self.participants.items():

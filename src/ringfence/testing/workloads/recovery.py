@@ -12,7 +12,7 @@ from ringfence.errors import StoreError
 from ringfence.protocol import Call, Effects, Sleep
 from ringfence.testing.simulator import Process, Simulation
 from ringfence.testing.workloads.bank import Bank
-from ringfence.transactions.gid import Gid
+from ringfence.transactions.coordinator import Coordinator
 
 RECOVERERS = 2
 ROUNDS = 3
@@ -35,23 +35,30 @@ class Recovery(Bank):
             simulation.spawn(f"recoverer-{number}", self.take_over, self.take_over)
 
     def work(self, process: Process) -> Effects[None]:
-        """Transfer; start again with a new epoch when another took over."""
-        name = process.name
-        epoch = yield from self.begin(name)
-        for number in range(TRANSFERS):
-            yield from self.transfer(str(Gid(name, epoch, number + 1)), process)
+        """Transfer; start again when another took over."""
+        coordinator = yield from self.start(process.name)
+        for _ in range(TRANSFERS):
+            yield from self.transfer(coordinator, process)
             yield Sleep(self.random.uniform(0.0, 0.05))
-            try:
-                if (yield Call(self.decisions[name], "epoch", (name,))) != epoch:
-                    epoch = yield from self.begin(name)
-            except StoreError:
-                pass
+            if (yield from self.is_replaced(coordinator)):
+                coordinator = yield from self.start(process.name)
 
-    def take_over(self, _: Process) -> Effects[None]:
-        """Recover in the name of the coordinator, as its newest epoch, and ask what became of some transfers."""
-        for _round in range(ROUNDS):
+    def is_replaced(self, coordinator: Coordinator) -> Effects[bool]:
+        """Has another taken over the name, as far as can be known?"""
+        try:
+            newest: int = yield Call(coordinator.decisions, "epoch", (coordinator.name,))
+        except StoreError:
+            return False
+        return newest != coordinator.epoch
+
+    def take_over(self, process: Process) -> Effects[None]:
+        """Recover in the name of the other coordinator, and ask what became of some transfers."""
+        coordinator = Coordinator(process.name, self.decisions["main"], self.participants)
+        for _ in range(ROUNDS):
             yield Sleep(self.random.uniform(0.0, 0.4))
-            epoch = yield from self.begin("main")
-            yield from self.recover("main", epoch)
-            for gid in self.random.sample(sorted(self.intended), min(2, len(self.intended))):
-                yield from self.ask(gid, over=False)
+            try:
+                yield from self.recover(coordinator, "main")
+            except StoreError:
+                continue
+            for gid in self.random.sample(list(self.intended), min(2, len(self.intended))):
+                yield from self.ask(coordinator, gid)
