@@ -27,7 +27,10 @@ def open_cluster(view: View, ring: HashRing | None) -> Effects[None]:
         yield from _first_opening(view, HashRing(sorted(view.shards)) if ring is None else ring)
         states = yield from load(view)
     view.state = newest(states)
-    check_complete(view.state.names, view.shards, states)
+    check_known(view.state.names, view.shards)
+    for name in view.state.names:
+        if name not in states:
+            yield from _check_joining(view, name)
     check_same(view.state.ring, ring)
 
 
@@ -53,21 +56,23 @@ def _begin(state: RingState, branches: Branches) -> Effects[None]:
         yield Call(branch, "set_state", (state,))
 
 
+def _check_joining(view: View, name: str) -> Effects[None]:
+    """Refuse a shard of the ring that has no state, unless it is just being given one.
+
+    Raises:
+        StoreDamaged: it has lost its state.
+    """
+    shard = view.shard(name)
+    prepared = yield Call(shard.participant, "prepared")
+    if not prepared and (yield Call(shard, "state")) is None:
+        raise no_ring(name)
+
+
 def check_known(names: Collection[str], shards: Mapping[str, object]) -> None:
     """Refuse a ring that names shards which this cluster was not given."""
     for name in names:
         if name not in shards:
             raise UnknownNode(name, tuple(shards))
-
-
-def check_complete(
-    names: Collection[str], shards: Mapping[str, object], states: Mapping[str, object]
-) -> None:
-    """Refuse to work on a part of a cluster."""
-    check_known(names, shards)
-    for name in names:
-        if name not in states:
-            raise no_ring(name)
 
 
 def check_same(stands: HashRing, given: HashRing | None) -> None:
