@@ -1,0 +1,210 @@
+"""Stores with the well-known mistakes: the conformance suite must reject each, by the test that names it.
+
+The first two are the snippets of widely read tutorials: Redis's `SET` followed by `DEL` (no NX, no owner, a release
+that deletes anyone's key), and ZooKeeper's sequence node whose number nobody looks at.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from ringfence.locks.stores import Claim, Holder, LockStore
+from ringfence.locks.stores.memory import MemoryStore
+from ringfence.testing.lock_store import LockStoreSuite, failures
+
+ONE_HOLDER = "test_one_owner_holds_at_a_time"
+LATE_RELEASE = "test_a_late_release_leaves_the_next_holder_alone"
+
+
+class SetThenDelete:
+    """acquire: `SET lock 1`; `DEL lock`. release: `DEL lock`. There is no NX, no owner, no fence and no ttl."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.keys: dict[str, str] = {}
+
+    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+        self.keys[name] = "1"
+        del self.keys[name]
+        return 1
+
+    def renew(self, claims: Sequence[Claim]) -> list[bool]:
+        return [True for _ in claims]
+
+    def release(self, name: str, owner: str, fence: int) -> bool:
+        return self.keys.pop(name, None) is not None
+
+    def withdraw(self, name: str, owner: str) -> None:
+        self.keys.pop(name, None)
+
+    def holder(self, name: str) -> Holder | None:
+        return None
+
+    def leases(self) -> list[Holder]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+class SequenceNode(SetThenDelete):
+    """create(ephemeral, sequence), and the number that comes back is thrown away: everybody has the lock."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.numbers = itertools.count(1)
+        self.nodes: dict[str, list[tuple[str, int]]] = {}
+
+    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+        number = next(self.numbers)
+        self.nodes.setdefault(name, []).append((owner, number))
+        return number
+
+    def release(self, name: str, owner: str, fence: int) -> bool:
+        return self.nodes.pop(name, None) is not None
+
+
+class SetWithoutOwner(MemoryStore):
+    """`SET NX PX`, and a release that deletes the key whoever holds it."""
+
+    def release(self, name: str, owner: str, fence: int) -> bool:
+        with self._lock:
+            return self._rows.pop(name, None) is not None
+
+
+class OwnerWithoutFence(MemoryStore):
+    """Release and renewal look at the owner alone."""
+
+    def release(self, name: str, owner: str, fence: int) -> bool:
+        holder = self.holder(name)
+        return super().release(name, owner, holder.fence if holder else fence)
+
+    def renew(self, claims: Sequence[Claim]) -> list[bool]:
+        return [self._renew_owner(claim) for claim in claims]
+
+    def _renew_owner(self, claim: Claim) -> bool:
+        holder = self.holder(claim.name)
+        return super().renew([claim._replace(fence=holder.fence if holder else claim.fence)])[0]
+
+
+class RenewsForAnyone(MemoryStore):
+    """`PEXPIRE` without looking at the owner."""
+
+    def renew(self, claims: Sequence[Claim]) -> list[bool]:
+        holders = [(claim, self.holder(claim.name)) for claim in claims]
+        return super().renew(
+            [
+                claim._replace(owner=holder.owner, fence=holder.fence) if holder else claim
+                for claim, holder in holders
+            ]
+        )
+
+
+class NoFence(MemoryStore):
+    """Every grant has the same fence."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock, wall=lambda: 0.0)
+
+    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+        self._last = 0
+        return super().grant(name, owner, ttl)
+
+
+class CountsInMemory(MemoryStore):
+    """The fence is a bare counter, as durable as the process."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock, wall=lambda: 0.0)
+
+
+class NoTtl(MemoryStore):
+    """A lock without an end."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(lambda: 0.0)
+
+
+class ForgetsWhoAsked(MemoryStore):
+    """A lost answer to a grant cannot be asked for again."""
+
+    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+        return None if self.holder(name) else super().grant(name, owner, ttl)
+
+
+class RestartsTheTimer(MemoryStore):
+    """A renewal sets the deadline, also to an earlier one."""
+
+    def _renew(self, claim: Claim) -> bool:
+        row = self._alive(claim.name)
+        held = super()._renew(claim)
+        if held and row is not None:
+            row.deadline = self._clock() + claim.ttl
+        return held
+
+
+class RevivesTheDead(MemoryStore):
+    """A renewal takes an ended lease up again, after its holder was told that it is lost."""
+
+    def _renew(self, claim: Claim) -> bool:
+        row = self._rows.get(claim.name)
+        if row is not None and row.owner == claim.owner and row.fence == claim.fence:
+            row.deadline = max(row.deadline, self._clock() + claim.ttl)
+            return True
+        return False
+
+
+class WithdrawsForAnyone(MemoryStore):
+    def withdraw(self, name: str, owner: str) -> None:
+        self._rows.pop(name, None)
+
+
+class LooksThenTakes(MemoryStore):
+    """`GET`, then `SET`: two steps, and another may come between them."""
+
+    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+        if self.holder(name) is not None:
+            return None
+        time.sleep(0.001)  # the round trip
+        self._rows.pop(name, None)
+        return super().grant(name, owner, ttl)
+
+
+class Suite(LockStoreSuite):
+    def __init__(self, store: Callable[..., LockStore]) -> None:
+        self.now = 100.0
+        self.store = store
+
+    def open(self) -> LockStore:
+        return self.store(lambda: self.now)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("mutant", "expected"),
+    [
+        (SetThenDelete, {ONE_HOLDER, LATE_RELEASE, "test_every_grant_has_a_greater_fence"}),
+        (SequenceNode, {ONE_HOLDER, "test_of_many_threads_one_is_granted"}),
+        (SetWithoutOwner, {LATE_RELEASE, "test_only_owner_and_fence_together_release"}),
+        (OwnerWithoutFence, {"test_only_owner_and_fence_together_release"}),
+        (RenewsForAnyone, {"test_only_owner_and_fence_together_renew", LATE_RELEASE}),
+        (NoFence, {"test_every_grant_has_a_greater_fence"}),
+        (CountsInMemory, {"test_fences_go_on_upward_after_a_restart"}),
+        (NoTtl, {"test_a_grant_ends_after_its_ttl"}),
+        (ForgetsWhoAsked, {"test_the_owner_gets_the_same_fence_when_it_asks_again"}),
+        (RestartsTheTimer, {"test_a_renewal_never_shortens"}),
+        (RevivesTheDead, {"test_an_ended_lease_cannot_be_renewed"}),
+        (LooksThenTakes, {"test_of_many_threads_one_is_granted"}),
+        (WithdrawsForAnyone, {"test_withdrawing_leaves_others_alone"}),
+    ],
+)
+def test_the_suite_rejects(mutant: Callable[..., LockStore], expected: set[str]) -> None:
+    failed = failures(Suite(mutant))
+    assert expected <= set(failed), sorted(failed)
+
+
+def test_the_suite_accepts_a_store_without_mistakes() -> None:
+    assert failures(Suite(MemoryStore)) == {}
