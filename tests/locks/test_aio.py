@@ -126,6 +126,18 @@ async def test_one_lock_may_be_shared_by_tasks(manager: LockManager) -> None:
     assert fences == sorted(set(fences))
 
 
+async def test_a_task_that_lost_its_lease_does_not_give_back_another_s(manager: LockManager) -> None:
+    lock = manager.lock("x", ttl=0.05, renew=False)
+    late = await lock.__aenter__()
+    await wait_until(lambda: not late.valid)
+    lock._ttl = 10.0
+    other = await asyncio.create_task(lock.__aenter__())
+    with pytest.raises(LeaseLost):
+        await lock.__aexit__(None, None, None)
+    other.check()
+    assert [holder.owner for holder in await manager.leases()] == [other.owner]
+
+
 async def test_a_callback_that_raises_is_reported(manager: LockManager) -> None:
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))

@@ -27,6 +27,7 @@ from ringfence.errors import (
 from ringfence.locks.guard import Guard
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
+from ringfence.locks.stores.memory import MemoryStore
 from ringfence.locks.stores.sqlite import SqliteStore, boot_id
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -56,7 +57,7 @@ def test_eight_processes_hammer_one_lock(url: str, tmp_path: Path) -> None:
     counter = str(tmp_path / "counter.db")
     with closing(sqlite3.connect(counter)) as connection:
         connection.execute("CREATE TABLE history (number INTEGER, fence INTEGER)")
-    processes = [SPAWN.Process(target=hammer, args=(url, counter, 10)) for _ in range(8)]
+    processes = [SPAWN.Process(target=hammer, args=(url, counter, 6)) for _ in range(8)]
     for process in processes:
         process.start()
     for process in processes:
@@ -65,7 +66,7 @@ def test_eight_processes_hammer_one_lock(url: str, tmp_path: Path) -> None:
     with closing(sqlite3.connect(counter)) as connection:
         history = connection.execute("SELECT number, fence FROM history ORDER BY rowid").fetchall()
     assert [number for number, _ in history] == list(
-        range(80)
+        range(48)
     )  # nobody read what another was about to change
     fences = [fence for _, fence in history]
     assert fences == sorted(set(fences))
@@ -223,10 +224,10 @@ def test_a_file_locked_past_the_deadline_loses_the_lease_in_time(url: str, tmp_p
         lease = taken(manager.lock("x", ttl=0.6).acquire())
         lease.on_lost(lambda which: lost.append(time.monotonic() - started))
         other.execute("BEGIN IMMEDIATE")
-        time.sleep(1.0)
+        time.sleep(1.2)
         other.execute("ROLLBACK")
         assert len(lost) == 1
-        assert 0.5 < lost[0] < 0.8
+        assert 0.5 < lost[0] < 0.9
 
 
 def in_child(work: Any) -> Any:
@@ -270,6 +271,18 @@ def test_a_forked_child_neither_has_nor_gives_back_the_parents_lease(scheme: str
             assert len(manager.leases()) == 1
 
 
+def test_a_forked_child_asks_the_store_nothing_about_the_parents_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with LockManager.from_url("memory://asked") as manager, manager.lock("x") as lease:
+
+        def child() -> bool:
+            monkeypatch.delattr(MemoryStore, "release")
+            return lease.release()
+
+        assert in_child(child) is False
+
+
 def test_a_forked_child_can_use_an_unopened_manager(url: str) -> None:
     with LockManager.from_url(url) as manager:
 
@@ -301,8 +314,8 @@ def test_a_leaked_manager_neither_blocks_the_exit_nor_warns(url: str) -> None:
         from ringfence.locks.manager import LockManager
         import time
         managers = [LockManager.from_url({url!r}), LockManager.from_url("memory://")]
-        leases = [manager.lock("x", ttl=0.1).acquire() for manager in managers]
-        time.sleep(0.3)
+        leases = [manager.lock("x", ttl=1).acquire() for manager in managers]
+        time.sleep(1.2)
         assert all(lease.valid for lease in leases)
     """
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
