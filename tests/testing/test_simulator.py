@@ -11,7 +11,7 @@ import pytest
 from ringfence.errors import OutcomeUnknown, StoreTimeout
 from ringfence.protocol import Call, Effects, Now, Parallel, Sleep
 from ringfence.testing.faults import CALM, Faults
-from ringfence.testing.network import CONNECTED, RELIABLE, Route, Violation
+from ringfence.testing.network import CONNECTED, LOCAL, RELIABLE, Route, Violation
 from ringfence.testing.simulator import Process, Simulation
 
 
@@ -112,6 +112,36 @@ def test_routes_say_what_can_happen_to_a_request() -> None:
         simulation.run()
         assert counter.value == 20
         assert heard == list(range(1, 21))
+
+
+def test_a_cut_link_loses_or_delays_everything_until_it_is_mended() -> None:
+    _, heard, simulation, lines = played(1, Faults(cut=0.3), times=60)
+    assert simulation.counts["cut"] > 0
+    assert {OutcomeUnknown, StoreTimeout} & set(heard)
+    assert isinstance(heard[-1], int), "in the end it is calm"
+    first = next(index for index, line in enumerate(lines) if line.endswith("cut"))
+    fate = next(line for line in lines[first + 1 :] if "carried out" not in line)
+    assert any(lost in fate for lost in ("lose request", "lose reply", "delay"))
+
+
+def test_nothing_goes_wrong_with_a_process_that_is_spared() -> None:
+    counter = Counter()
+    heard: list[Any] = []
+    simulation = Simulation(1, Faults(0.2, 0.2, 0.2, 0.2, 0.1, 0.2, 0.2))
+    simulation.spawn("p", adding(counter, 50, heard)).spared = True
+    simulation.run()
+    assert heard == list(range(1, 51))
+
+
+def test_what_is_local_is_done_and_answered_in_one_event() -> None:
+    counter = Counter()
+    heard: list[Any] = []
+    lines: list[str] = []
+    simulation = Simulation(1, CALM, routes=partial(always, LOCAL), trace=lines.append)
+    simulation.spawn("p", adding(counter, 3, heard))
+    simulation.run()
+    assert heard == [1, 2, 3]
+    assert [line.split()[2] for line in lines] == ["done"] * 3
 
 
 def test_a_crashed_process_performs_no_cleanup() -> None:

@@ -25,6 +25,7 @@ CLIENTS = 3
 ROUNDS = 3
 WRITES = 3
 TTL = 0.3
+LONGER = 1.5
 TIMEOUT = 0.6
 EPOCH_2026 = 1_767_225_600.0
 
@@ -35,7 +36,7 @@ class Locks:
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
         faults = simulation.faults
-        self.tolerance = TTL * faults.drift / (1 - faults.drift) * 1.01 + 1e-9
+        self.tolerance = TTL * LONGER * faults.drift / (1 - faults.drift) * 1.01 + 1e-9
         self.orderly = not (faults.delay or faults.double or faults.cut)
         self.wall_offset = 0.0
         self.clients: dict[str, Client] = {}
@@ -160,6 +161,9 @@ class Client:
             if self.believes(claim.name) <= 0:
                 return
             try:
+                if self.random.random() < 0.2:
+                    yield from renewal.extend(self.scene.store, self.table, claim, TTL * LONGER, renew=True)
+                    self.scene.check_sole_holder(claim.name)
                 yield Call(resource, "write", (claim.fence, claim.owner))
             except (OutcomeUnknown, StoreTimeout):
                 pass
