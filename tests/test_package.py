@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = {
-    f"ringfence/_core/{name}.py" for name in ("hashing", "points", "leases", "_kernel_hash", "_twins", "_cython")
+    f"ringfence/_core/{name}.py"
+    for name in ("hashing", "points", "leases", "_kernel_hash", "_twins", "_cython")
 }
 
 

@@ -10,8 +10,11 @@ from random import Random
 from ringfence.cli.demo.place import Place
 from ringfence.cli.demo.process import REBALANCER, WRITERS, Worker
 
-PAUSE = (0.05, 0.8)
-"""Seconds between two kills: enough for a worker to come up and do something, not always enough to end it."""
+PAUSE = 0.2
+"""Seconds that a worker gets to go on, at most, once it was seen at work."""
+
+EARLY = 0.3
+"""The part of the kills that strike a life at its very start, while it recovers what the one before left."""
 
 PATIENCE = 120.0
 """Seconds that the rebalancer may take when nobody kills it any more."""
@@ -19,6 +22,8 @@ PATIENCE = 120.0
 
 def torment(place: Place, kills: int, random: Random, advance: Callable[[int], None]) -> list[Worker]:
     """Kill a worker `kills` times; then let the rebalancer get to its end, and kill the writers once more.
+
+    Every second victim is the rebalancer, as long as there is something to move.
 
     Args:
         place: where the shards are.
@@ -33,9 +38,11 @@ def torment(place: Place, kills: int, random: Random, advance: Callable[[int], N
         WorkerFailed: a worker ended by an error of its own.
     """
     with crew(place, random) as (rebalancer, *writers):
-        for _ in range(kills):
-            time.sleep(random.uniform(*PAUSE))
-            victim = rebalancer if rebalancer.running() and random.random() < 0.5 else random.choice(writers)
+        for turn in range(kills):
+            moving = turn % 2 == 0 and rebalancer.running()
+            victim = rebalancer if moving else random.choice(writers)
+            victim.await_lines(1 if random.random() < EARLY else 2)
+            time.sleep(random.uniform(0, PAUSE))
             victim.kill()
             victim.start(random.getrandbits(32))
             advance(1)

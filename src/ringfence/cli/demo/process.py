@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 
 from ringfence.cli.demo.place import Place
@@ -35,6 +36,7 @@ class Worker:
     kills: int = 0
     in_doubt: set[str] = field(default_factory=set)
     _process: subprocess.Popen[bytes] = field(init=False)
+    _before: int = 0
 
     def start(self, seed: int) -> None:
         """Begin a life."""
@@ -46,6 +48,7 @@ class Worker:
             self.name,
             str(seed),
         ]
+        self._before = self._lines()
         with self.place.errors(self.name).open("ab") as errors:
             # A session of its own: Ctrl-C reaches the demo, which then ends its workers.
             self._process = subprocess.Popen(
@@ -57,6 +60,11 @@ class Worker:
         self.kills += self.running()
         self.end()
         self.in_doubt |= self.place.prepared(COORDINATORS[self.name])
+
+    def await_lines(self, count: int) -> None:
+        """Wait until it has written so many lines into its journal in this life, or has come to its end."""
+        while self.running() and self._lines() < self._before + count:
+            time.sleep(0.005)
 
     def end(self) -> None:
         """Leave no process behind, whatever the reason."""
@@ -91,3 +99,7 @@ class Worker:
             words = self.place.errors(self.name).read_text(encoding="utf-8").strip().splitlines()
             raise WorkerFailed(f"{self.name} failed: {words[-1] if words else f'exit code {code}'}")
         return code is None
+
+    def _lines(self) -> int:
+        journal = self.place.journal(self.name)
+        return journal.read_bytes().count(b"\n") if journal.exists() else 0

@@ -60,7 +60,9 @@ def show(terminal: Console, run: Run) -> None:
     skipped = [f"skipped: {file.path!r}: {file.reason}" for file in run.loaded.skipped]
     for line in shortened(skipped, "files skipped") + shortened(run.findings.problems, "problems"):
         terminal.print(line, markup=False, soft_wrap=True)
-    terminal.print(verdict(run.findings), style="bold red" if run.findings.problems else "bold green")
+    terminal.print(
+        verdict(run.findings), soft_wrap=True, style="bold red" if run.findings.problems else "bold green"
+    )
 
 
 def figures(run: Run) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,7 @@ from ringfence.placement import HashRing
 HOT = 50
 """Every second update is of one of so many files, so that writers meet."""
 
-LEASE = 1.0
+LEASE = 0.5
 """Seconds that a killed rebalancer's lease stands in the way of its next life."""
 
 TIMEOUT = 1.0
