@@ -43,3 +43,9 @@ def test_every_python_example_is_interactive(path: Path) -> None:
 def test_a_wrong_example_is_seen(capsys: pytest.CaptureFixture[str]) -> None:
     assert failures("# A page\n\n```pycon\n>>> 1 + 1\n3\n```\n") == 1
     assert "line 4" in capsys.readouterr().out
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for path in PAGES:
+        for target in re.findall(r"\]\(([\w./-]+\.md)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
