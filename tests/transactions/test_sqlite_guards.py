@@ -190,3 +190,29 @@ def test_one_phase_commits_need_no_guards(participant: SqliteParticipant, plain:
     participant.begin(GID).execute("UPDATE plain SET x = 'once'")
     participant.commit_one_phase(GID)
     assert plain.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone() == (0,)
+
+
+def test_there_is_no_gap_between_work_and_intent(
+    participant: SqliteParticipant, plain: sqlite3.Connection
+) -> None:
+    """Before every statement of a prepare, another program tries to slip in."""
+    branch = participant.begin(GID)
+    branch.execute("UPDATE plain SET x = 'prepared'")
+    plain.execute("PRAGMA busy_timeout = 0")
+    slipped_in = []
+
+    def slip_in(before: str) -> None:
+        try:
+            plain.execute("BEGIN IMMEDIATE")
+            plain.execute("ROLLBACK")
+            slipped_in.append(before)
+        except sqlite3.OperationalError:
+            tried.append(before)
+
+    tried: list[str] = []
+    branch.connection.set_trace_callback(slip_in)
+    participant.prepare(GID)
+    branch.connection.set_trace_callback(None)
+    assert slipped_in == []
+    assert any("ringfence_intent VALUES" in sql for sql in tried)
+    participant.commit(GID)

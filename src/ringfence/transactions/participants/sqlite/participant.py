@@ -9,8 +9,9 @@
     commit_one_phase  mark the gid as committed, COMMIT
 
 At most one intent stands in a file. While it does, other branches wait to begin, and guard triggers refuse the
-writes of programs that use plain SQLite. A change of the schema by such a program cannot be refused; if it makes the
-record impossible to run again, the intent is kept and `HeuristicOutcome` says so.
+writes of programs that use plain SQLite. What they do to the schema, to virtual tables (full-text search) and with
+ANALYZE cannot be refused: a record that then fails, or changes another number of rows, is not committed, the intent
+is kept and `HeuristicOutcome` says so.
 """
 
 from __future__ import annotations

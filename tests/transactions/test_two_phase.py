@@ -1,0 +1,162 @@
+"""The protocol by itself: which requests it makes, in which order, and what it makes of the answers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ringfence.errors import Aborted, HeuristicOutcome, InDoubt, OutcomeUnknown, StoreError, StoreTimeout
+from ringfence.protocol import Call, Effects, Parallel, Sleep
+from ringfence.transactions import Outcome, Vote
+from ringfence.transactions.two_phase import ASK_AGAIN, Enlisted, commit
+
+GID = "main.1.1"
+Answers = dict[str, Any]
+
+
+class Asked(list[str]):
+    """Answers requests from a script, and writes them down; the last answer is given again and again."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self.answers = {request: list(given) for request, given in answers.items()}
+
+    def run(self, steps: Effects[Any]) -> Any:
+        resume: Callable[..., Any] = steps.send
+        value: Any = None
+        while True:
+            try:
+                effect = resume(value)
+            except StopIteration as stop:
+                return stop.value
+            resume, value = self.perform(steps, effect)
+
+    def perform(self, steps: Effects[Any], effect: Any) -> tuple[Callable[..., Any], Any]:
+        if isinstance(effect, Parallel):
+            return steps.send, [self.answer(call) for call in effect.calls]
+        if isinstance(effect, Sleep):
+            return steps.send, None
+        answer = self.answer(effect)
+        return (steps.throw if isinstance(answer, BaseException) else steps.send), answer
+
+    def answer(self, call: Call) -> Any:
+        request = f"{call.operation} {call.target}"
+        self.append(request)
+        given = self.answers.get(request) or self.answers.get(call.operation) or [None]
+        return given.pop(0) if len(given) > 1 else given[0]
+
+
+def branches(**wrote: bool) -> list[Enlisted]:
+    return [Enlisted(name, name, writes) for name, writes in wrote.items()]  # type: ignore[arg-type]
+
+
+def committing(answers: Answers, **wrote: bool) -> Asked:
+    asked = Asked({"prepare": [Vote.YES], "put_if_absent": [Outcome.COMMITTED], **answers})
+    asked.run(commit(GID, branches(**wrote), "store"))  # type: ignore[arg-type]
+    return asked
+
+
+def test_the_decision_comes_between_prepare_and_commit() -> None:
+    asked = committing({}, east=True, west=True)
+    assert asked == ["prepare east", "prepare west", "put_if_absent store", "commit east", "commit west"]
+
+
+def test_nothing_to_do() -> None:
+    assert committing({}) == []
+
+
+def test_one_writer_commits_in_one_phase() -> None:
+    assert committing({}, east=True) == ["commit_one_phase east"]
+
+
+def test_readers_are_left_out_of_the_second_phase() -> None:
+    read_only = {"prepare north": [Vote.READ_ONLY], "prepare south": [Vote.READ_ONLY]}
+    assert committing(read_only, north=False) == ["prepare north"]
+    asked = committing(read_only, north=False, east=True, south=False)
+    assert asked == ["prepare north", "prepare south", "commit_one_phase east"]
+    asked = committing(read_only, north=False, east=True, west=True)
+    assert asked[3:] == ["put_if_absent store", "commit east", "commit west"]
+
+
+@pytest.mark.parametrize("error", [Aborted(GID, "no"), OutcomeUnknown("lost"), ValueError("bad"), None])
+def test_anything_but_a_vote_aborts(error: Exception | None) -> None:
+    asked = Asked({"prepare": [Vote.YES], "prepare west": [error]})
+    with pytest.raises(Aborted, match="'west' voted against it"):
+        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
+    assert asked == ["prepare east", "prepare west", "rollback east", "rollback west"]
+
+
+def test_the_decision_that_stands_is_followed() -> None:
+    asked = Asked({"prepare": [Vote.YES], "put_if_absent": [Outcome.ABORTED]})
+    with pytest.raises(Aborted, match="or recovery, decided so"):
+        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
+    assert asked[3:] == ["rollback east", "rollback west"]
+
+
+def test_a_decision_that_was_refused_aborts() -> None:
+    asked = Asked({"prepare": [Vote.YES], "put_if_absent": [StoreTimeout("busy")]})
+    with pytest.raises(Aborted, match="the decision store refused: busy"):
+        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
+    assert asked[3:] == ["rollback east", "rollback west"]
+
+
+@pytest.mark.parametrize("later", [OutcomeUnknown("lost"), StoreTimeout("busy"), StoreError("full")])
+def test_an_unknown_decision_tells_nobody_anything(later: Exception) -> None:
+    asked = Asked({"prepare": [Vote.YES], "put_if_absent": [OutcomeUnknown("lost"), later]})
+    with pytest.raises(InDoubt, match="the decision store did not answer"):
+        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
+    assert asked[2:] == ["put_if_absent store"] * (1 + len(ASK_AGAIN))
+
+
+def test_an_unknown_decision_is_asked_again() -> None:
+    lost = {"put_if_absent": [OutcomeUnknown("lost"), StoreTimeout("busy"), Outcome.COMMITTED]}
+    asked = committing(lost, east=True, west=True)
+    assert asked[2:] == [*["put_if_absent store"] * 3, "commit east", "commit west"]
+
+
+def test_branches_that_do_not_answer_are_told_again() -> None:
+    asked = committing(
+        {"commit west": [StoreTimeout("busy"), OutcomeUnknown("lost"), None]}, east=True, west=True
+    )
+    assert asked[3:] == ["commit east", "commit west", "commit west", "commit west"]
+
+
+def test_a_branch_that_never_answers_is_left_to_recovery() -> None:
+    asked = committing({"commit west": [StoreError("gone")]}, east=True, west=True)
+    assert asked.count("commit west") == 1 + len(ASK_AGAIN)
+
+
+def test_a_branch_that_cannot_follow_is_reported() -> None:
+    with pytest.raises(HeuristicOutcome):
+        committing({"commit west": [HeuristicOutcome(GID, "west", "dropped")]}, east=True, west=True)
+
+
+@pytest.mark.parametrize(
+    ("settled", "raised"),
+    [(Outcome.COMMITTED, None), (Outcome.ABORTED, Aborted), (StoreError("gone"), InDoubt)],
+)
+def test_an_unknown_one_phase_commit_is_settled(settled: Any, raised: type[Exception] | None) -> None:
+    answers = {"commit_one_phase": [OutcomeUnknown("lost")], "settle": [settled]}
+    if raised is None:
+        assert committing(answers, east=True)[:2] == ["commit_one_phase east", "settle east"]
+    else:
+        with pytest.raises(raised):
+            committing(answers, east=True)
+
+
+def test_an_interrupt_while_preparing_rolls_back_and_goes_on() -> None:
+    steps = commit(GID, branches(east=True, west=True), "store")  # type: ignore[arg-type]
+    next(steps)
+    effect = steps.throw(KeyboardInterrupt())
+    assert isinstance(effect, Parallel)
+    assert [call.operation for call in effect.calls] == ["rollback", "rollback"]
+    with pytest.raises(KeyboardInterrupt):
+        steps.send([None, None])
+
+
+def test_an_interrupt_while_deciding_leaves_everything_prepared() -> None:
+    steps = commit(GID, branches(east=True, west=True), "store")  # type: ignore[arg-type]
+    next(steps)
+    assert steps.send([Vote.YES, Vote.YES]) == Call("store", "put_if_absent", (GID, Outcome.COMMITTED))
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt())
