@@ -9,6 +9,7 @@ import pytest
 from ringfence.errors import (
     Aborted,
     InvalidType,
+    InvalidValue,
     NotHeld,
     StoreTimeout,
 )
@@ -112,3 +113,24 @@ def test_two_that_wait_for_each_other_do_not_wait_for_ever(store: Store) -> None
             cross()
         first.put(there, "first")
     assert (cluster.get(here), cluster.get(there)) == ("first", "first")
+
+
+def test_its_outcome_can_be_asked_for(store: Store) -> None:
+    cluster = store.open()
+    with cluster.transaction() as tx:
+        for number in range(10):
+            tx.put(f"k{number}", "v")
+        assert cluster.outcome(tx.gid) == "in doubt"
+    with pytest.raises(ZeroDivisionError), cluster.transaction() as given_up:
+        raise ZeroDivisionError
+    assert cluster.outcome(tx.gid) == "committed"
+    assert cluster.outcome(given_up.gid) == "aborted"
+    with pytest.raises(InvalidValue):
+        cluster.outcome("nonsense")
+
+
+def test_a_forked_child_needs_a_cluster_of_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = store.open()
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(InvalidValue, match="before a fork"), cluster.transaction():
+        pass

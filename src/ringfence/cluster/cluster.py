@@ -25,6 +25,7 @@ from ringfence.protocol import run
 from ringfence.transactions import decisions as decision_stores
 from ringfence.transactions.decisions import DecisionStore
 from ringfence.transactions.gid import Gid
+from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
 from ringfence.transactions.recovery import Recovery
 
@@ -237,6 +238,15 @@ class Cluster:
         if name is None and any(Gid.parse(gid).name == COORDINATOR for gid in self._prepared()):
             self._recover_rebalancer(report)
         return report
+
+    def outcome(self, gid: str) -> Outcome:
+        """What became of a transaction: "committed", "aborted", or "in doubt" while it may still be at work.
+
+        Raises:
+            InvalidValue: not a gid, or not one of this cluster's decision store.
+            StoreError: a store cannot be reached.
+        """
+        return run(self._view.coordinator.outcome(gid, self._participants()))
 
     def close(self) -> None:
         """Give back files and connections. Closing twice is harmless."""

@@ -11,8 +11,9 @@ from ringfence.errors import InvalidValue
 from ringfence.protocol import Call, Effects
 from ringfence.transactions.decisions import DecisionStore
 from ringfence.transactions.gid import Gid, check_name
+from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
-from ringfence.transactions.recovery import Recovery, recover
+from ringfence.transactions.recovery import Recovery, outcome, recover
 
 
 class Coordinator:
@@ -57,6 +58,14 @@ class Coordinator:
         """Resolve what transactions of this name left behind."""
         epoch = yield Call(self, "start")
         return (yield from recover(self.name, epoch, participants, self.decisions, self.running))
+
+    def outcome(self, gid: str, participants: Mapping[str, Participant]) -> Effects[Outcome]:
+        """What became of a transaction of this or another coordinator."""
+        if gid in self.running:
+            return Outcome.IN_DOUBT
+        parsed = Gid.parse(gid)
+        over = (parsed.name, parsed.epoch) == (self.name, self._epoch)
+        return (yield from outcome(gid, participants, self.decisions, over))
 
     def _check_process(self) -> None:
         if self._process != os.getpid():

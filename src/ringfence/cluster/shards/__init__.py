@@ -85,9 +85,6 @@ class ShardBranch(Protocol):
     def mark(self) -> Mark | None:
         """Epoch, migrating and fence; None before the shard joined a ring."""
 
-    def state(self) -> RingState | None:
-        """The whole state."""
-
     def set_state(self, state: RingState) -> None:
         """Write the state."""
 

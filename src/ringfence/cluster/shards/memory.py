@@ -93,13 +93,8 @@ class MemoryShardBranch:
 
     def mark(self) -> Mark | None:
         """Return epoch, migrating and fence; None before the shard joined a ring."""
-        state = self.state()
-        return None if state is None else Mark(state.epoch, state.previous is not None, state.fence)
-
-    def state(self) -> RingState | None:
-        """Return the whole state."""
         state: RingState | None = self._branch.get(STATE)
-        return state
+        return None if state is None else Mark(state.epoch, state.previous is not None, state.fence)
 
     def set_state(self, state: RingState) -> None:
         """Write the state."""

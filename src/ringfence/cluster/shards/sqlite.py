@@ -177,12 +177,6 @@ class SqliteShardBranch:
             return Mark(epoch, bool(migrating), fence)
         return None
 
-    def state(self) -> RingState | None:
-        """Return the whole state."""
-        for row in self._execute(STATE):
-            return RingState.from_row(row)
-        return None
-
     def set_state(self, state: RingState) -> None:
         """Write the state."""
         self._execute(SET_STATE, state.row())
