@@ -51,5 +51,6 @@ SWITCHES: Mapping[str, Switch] = {
     "prepared-work-stops-others": Switch(cluster.prepared_work_stops_others, "rebalance"),
     "source-before-target": Switch(cluster.source_before_target, "rebalance"),
     "newer-lease-refuses-older": Switch(cluster.newer_lease_refuses_older, "rebalance"),
+    "keys-are-read-twice": Switch(cluster.keys_are_read_twice, "rebalance"),
     "put-leaves-no-copy": Switch(cluster.put_leaves_no_copy, "rebalance"),
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from ringfence.cluster import rules, single
+from ringfence.cluster import listing, rules, single
 from ringfence.cluster.entries import StoredKey, Value
 from ringfence.cluster.joint import Branches
-from ringfence.protocol import Call, Effects
+from ringfence.protocol import Call, Effects, Sleep
 from ringfence.testing.switches.replaced import replaced
 
 
@@ -41,6 +41,19 @@ def newer_lease_refuses_older() -> AbstractContextManager[None]:
     Off, one that was paused past its lease works on beside the next one.
     """
     return replaced(rules, "check_fence", lambda *_: None)
+
+
+def keys_are_read_twice() -> AbstractContextManager[None]:
+    """Cluster: while keys are being moved, every shard is read twice for a list of keys.
+
+    Off, a key that moves from a shard not yet read to one that was read is missing.
+    """
+
+    def not_again(*_: object) -> Effects[set[StoredKey]]:
+        yield Sleep(0.0)
+        return set()
+
+    return replaced(listing, "_again", not_again)
 
 
 def put_leaves_no_copy() -> AbstractContextManager[None]:

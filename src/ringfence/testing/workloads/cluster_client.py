@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from ringfence.cluster import single, transaction
+from ringfence.cluster import listing, single, transaction
 from ringfence.cluster.entries import stored
 from ringfence.cluster.joint import Joint, begin
+from ringfence.cluster.opening import open_cluster
 from ringfence.cluster.view import View, refresh
 from ringfence.errors import (
     Aborted,
@@ -47,6 +48,10 @@ class Versions:
         """Somebody is about to write this."""
         self.values.append(value)
         return len(self.values) - 1
+
+    def is_there_since(self, known: int) -> bool:
+        """Did nobody delete the key since version `known`?"""
+        return None not in self.values[known:]
 
     def check(self, key: str, known: int, value: object) -> None:
         """Look at what a read gave that began when version `known` was there."""
@@ -91,11 +96,21 @@ class Client:
         while (yield from self.view.coordinator.recover(self.participants)).unresolved:
             yield Sleep(0.02)
 
+    def open(self) -> Effects[None]:
+        """Take over the ring that the shards have."""
+        opened = False
+        while not opened:
+            try:
+                yield from open_cluster(self.view, None)
+                opened = True
+            except FAILURES:
+                yield Sleep(0.02)
+
     def step(self) -> Effects[None]:
         """Do something, and settle if that came to nothing certain."""
         key = self.random.choice([key for key in self.versions if key.startswith(f"{self.number}:")][:KEYS])
         steps = self.random.choice(
-            (self.put, self.put, self.delete, self.get_all, self.get_all, self.put_pair, self.get_pair)
+            (self.put, self.put, self.delete, self.get_all, self.list_all, self.put_pair, self.get_pair)
         )
         try:
             yield from steps(key)
@@ -148,6 +163,14 @@ class Client:
         """Read all keys one after the other, also those of others."""
         for key in self.versions:
             yield from self.get(key)
+
+    def list_all(self, _: str) -> Effects[None]:
+        """List the keys: those that are there all the time are listed."""
+        known = {key: versions.known for key, versions in self.versions.items()}
+        listed, _more = yield from listing.stretch(self.view)
+        for key, versions in self.versions.items():
+            if versions.is_there_since(known[key]) and key not in listed:
+                raise Violation(f"{key!r} was there all the time, and is not listed")
 
     def get(self, key: str) -> Effects[None]:
         """Read a key, and look at what it gave."""
