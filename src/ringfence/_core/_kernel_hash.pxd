@@ -54,6 +54,10 @@ cdef extern from *:
     const uint64_t X1 "ringfence_x1", X2 "ringfence_x2", X3 "ringfence_x3", X4 "ringfence_x4", X5 "ringfence_x5"
 
 
+cdef extern from *:
+    bint likely(bint condition) noexcept nogil
+
+
 cdef extern from "Python.h":
     list PyList_GetSlice(list items, Py_ssize_t low, Py_ssize_t high)
     Py_ssize_t PyList_GET_SIZE(list items)
@@ -95,7 +99,7 @@ cdef inline uint64_t murmur3(const uint8_t* data, size_t length, uint64_t seed) 
         h2 ^= rotl(load64(data + 8) * M2, 33) * M1
         h2 = (rotl(h2, 31) + h1) * 5 + 0x38495ab5
         data += 16
-    if rest > 8:
+    if likely(rest > 8):
         h2 ^= rotl((load64(data + rest - 8) >> 8 * (16 - rest)) * M2, 33) * M1
         h1 ^= rotl(load64(data) * M1, 31) * M2
     elif rest:
@@ -172,7 +176,7 @@ cdef inline uint64_t uint64_key(object key) except? 7:
 
 
 cdef inline uint64_t hash_key(object key) except? 7:
-    if is_ascii(<PyObject*>key):
+    if likely(is_ascii(<PyObject*>key)):
         return murmur3_ascii(<PyObject*>key)
     return hash_rarer_key(key)
 

@@ -7,6 +7,10 @@ from libc.stdlib cimport calloc, free
 from ringfence._core._kernel_array cimport indices, words
 
 
+cdef extern from *:
+    bint unlikely(bint condition) noexcept nogil
+
+
 cdef extern from "Python.h":
     bint PyLong_CheckExact(object value)
     long PyLong_AsLongAndOverflow(object value, int* overflow) except? -1
@@ -31,7 +35,7 @@ cdef inline uint32_t find(const uint64_t* points, const uint32_t* table, int shi
     cdef uint32_t low = table[bucket], far = low + 8
     while points[low] < h:
         low += 1
-        if low == far:
+        if unlikely(low == far):
             return bounded(points, low, table[bucket + 1], h)
     return low
 
@@ -45,7 +49,7 @@ cdef inline uint32_t find_steady(
     cdef uint32_t below = (
         <uint32_t>(points[low] < h) + (points[low + 1] < h) + (points[low + 2] < h) + (points[low + 3] < h)
     )
-    if below == 4:
+    if unlikely(below == 4):
         return bounded(points, low + 4, table[bucket + 1], h)
     return low + below
 
