@@ -26,6 +26,8 @@ ROUNDS = 3
 WRITES = 3
 TTL = 0.3
 LONGER = 1.5
+"""An extension is for this many ttls."""
+
 TIMEOUT = 0.6
 EPOCH_2026 = 1_767_225_600.0
 

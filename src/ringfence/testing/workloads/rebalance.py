@@ -43,16 +43,18 @@ SHARDS = ("a", "b", "c", "d")
 CLIENTS = 2
 STEPS = 8
 ATTEMPTS = 15
+"""How often a rebalancer tries, before it leaves the work to others."""
+
 TIMEOUT = 0.15
 TTL = 0.5
 LOCK = "rebalance"
+
 LATE_DISCONNECT = OUTAGE[0]
 """Seconds until a shard has surely noticed that a process died."""
 
-REPEATED = {
-    *("prepare", "commit", "commit_one_phase", "rollback", "prepared", "settle", "put_if_absent"),
-    *("grant", "release", "withdraw"),
-}
+VOTES = {"prepare", "commit", "commit_one_phase", "rollback", "prepared", "settle", "put_if_absent"}
+REPEATED = VOTES | {"grant", "release", "withdraw"}
+"""What may be asked twice, and late."""
 
 
 class Cluster:
