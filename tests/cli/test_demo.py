@@ -61,9 +61,12 @@ def test_workers_were_killed_and_did_work(ended: Ended) -> None:
     account = journal.read(ended.place.folder)
     assert account.words["ok"] > 0
     assert account.words["batch"] > 0
-    assert re.search(
-        r"SIGKILLs +8 \(rebalancer \d, writer-1 \d, writer-2 \d\)", ended.output
-    )  # 6, and the end
+    figures = re.search(r"SIGKILLs +(\d+) \(rebalancer (\d+), writer-1 (\d+), writer-2 (\d+)\)", ended.output)
+    assert figures
+    total, *each = map(int, figures.groups())
+    assert (
+        sum(each) == total >= 6
+    )  # each writer once more at the end; the rebalancer may have ended just before
 
 
 def test_plain_sqlite_finds_the_files(ended: Ended) -> None:
