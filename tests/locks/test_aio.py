@@ -50,7 +50,7 @@ async def test_a_timeout_is_kept(manager: LockManager) -> None:
     async with manager.lock("x"):
         started = time.monotonic()
         assert await manager.lock("x").acquire(timeout=0.2) is None
-        assert 0.2 <= time.monotonic() - started < 0.4
+        assert 0.2 <= time.monotonic() - started < 0.7
 
 
 async def test_a_release_tells_whether_it_was_still_held(manager: LockManager) -> None:
@@ -60,8 +60,8 @@ async def test_a_release_tells_whether_it_was_still_held(manager: LockManager) -
 
 
 async def test_a_lease_is_renewed_for_as_long_as_it_is_held(manager: LockManager) -> None:
-    async with manager.lock("x", ttl=0.3) as lease:
-        await asyncio.sleep(0.8)
+    async with manager.lock("x", ttl=0.9) as lease:
+        await asyncio.sleep(1.3)
         lease.check()
         assert await manager.lock("x").acquire(blocking=False) is None
 
@@ -72,7 +72,7 @@ async def test_without_renewal_the_lease_is_lost_at_its_deadline(manager: LockMa
     lease = taken(await manager.lock("x", ttl=0.3, renew=False).acquire())
     lease.on_lost(lambda which: lost.append(time.monotonic() - started))
     await wait_until(lambda: lost)
-    assert 0.25 <= lost[0] < 0.5
+    assert 0.25 <= lost[0] < 0.9
     with pytest.raises(LeaseLost):
         await lease.extend()
     assert await lease.release() is False
@@ -87,10 +87,10 @@ async def test_a_lease_that_nobody_refers_to_ends_with_its_ttl(manager: LockMana
 
 async def test_a_lease_taken_away_is_lost_at_the_next_renewal(manager: LockManager) -> None:
     lost: list[Lease] = []
-    lease = taken(await manager.lock("x", ttl=0.3).acquire())
+    lease = taken(await manager.lock("x", ttl=2.0).acquire())
     lease.on_lost(lost.append)
     await arun(withdraw(manager._store, "x", lease.owner))
-    await wait_until(lambda: lost, 0.4)
+    await wait_until(lambda: lost, 1.5)
     assert lost == [lease]
 
 
@@ -102,8 +102,8 @@ async def test_an_extension_moves_the_deadline(manager: LockManager) -> None:
 
 async def test_leaving_a_block_whose_lease_was_lost_raises(manager: LockManager) -> None:
     with pytest.raises(LeaseLost):
-        async with manager.lock("x", ttl=0.05, renew=False):
-            await asyncio.sleep(0.1)
+        async with manager.lock("x", ttl=0.3, renew=False):
+            await asyncio.sleep(0.4)
 
 
 async def test_one_lock_may_be_shared_by_tasks(manager: LockManager) -> None:
@@ -127,7 +127,7 @@ async def test_one_lock_may_be_shared_by_tasks(manager: LockManager) -> None:
 
 
 async def test_a_task_that_lost_its_lease_does_not_give_back_another_s(manager: LockManager) -> None:
-    lock = manager.lock("x", ttl=0.05, renew=False)
+    lock = manager.lock("x", ttl=0.3, renew=False)
     late = await lock.__aenter__()
     await wait_until(lambda: not late.valid)
     lock._ttl = 10.0
@@ -142,7 +142,7 @@ async def test_a_callback_that_raises_is_reported(manager: LockManager) -> None:
     reported: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
     lost: list[Lease] = []
-    lease = taken(await manager.lock("x", ttl=0.05, renew=False).acquire())
+    lease = taken(await manager.lock("x", ttl=0.3, renew=False).acquire())
     lease.on_lost(lambda which: 1 / 0)
     lease.on_lost(lost.append)
     await wait_until(lambda: lost)
@@ -284,7 +284,7 @@ async def test_the_loop_runs_on_while_the_file_is_locked(tmp_path: Path) -> None
             await asyncio.sleep(0.005)
             turns += 1
         assert turns > 10
-        assert time.monotonic() - started < 0.7
+        assert time.monotonic() - started < 1.0
         with pytest.raises(StoreTimeout):
             waiting.result()
     connection.execute("ROLLBACK")

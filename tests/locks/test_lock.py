@@ -59,7 +59,7 @@ def test_a_timeout_is_kept(manager: LockManager) -> None:
     with manager.lock("x"):
         started = time.monotonic()
         assert manager.lock("x").acquire(timeout=0.3) is None
-        assert 0.3 <= time.monotonic() - started < 0.5
+        assert 0.3 <= time.monotonic() - started < 0.8
 
 
 def test_waiting_gets_the_lock_when_it_is_released(manager: LockManager) -> None:
@@ -86,8 +86,8 @@ def test_a_lease_may_be_released_inside_its_block(manager: LockManager) -> None:
 
 
 def test_a_lease_is_renewed_for_as_long_as_it_is_held(manager: LockManager) -> None:
-    with manager.lock("x", ttl=0.3) as lease:
-        time.sleep(0.8)
+    with manager.lock("x", ttl=0.9) as lease:
+        time.sleep(1.3)
         lease.check()
         assert manager.lock("x").acquire(blocking=False) is None
 
@@ -98,12 +98,12 @@ def test_without_renewal_the_lease_is_lost_at_its_deadline(manager: LockManager)
     lease = taken(manager.lock("x", ttl=0.3, renew=False).acquire())
     lease.on_lost(lambda which: lost.append(time.monotonic() - started))
     wait_until(lambda: lost)
-    assert 0.25 <= lost[0] < 0.5
+    assert 0.25 <= lost[0] < 0.9
     with pytest.raises(LeaseLost) as caught:
         lease.check()
     assert (caught.value.name, caught.value.fence) == ("x", lease.fence)
     assert lease.release() is False
-    time.sleep(0.1)
+    time.sleep(0.4)
     assert len(lost) == 1
 
 
@@ -123,18 +123,18 @@ def test_an_extension_moves_the_deadline(manager: LockManager) -> None:
 
 
 def test_what_was_lost_cannot_be_extended(manager: LockManager) -> None:
-    lease = taken(manager.lock("x", ttl=0.1, renew=False).acquire())
-    time.sleep(0.15)
+    lease = taken(manager.lock("x", ttl=0.3, renew=False).acquire())
+    time.sleep(0.4)
     with pytest.raises(LeaseLost):
         lease.extend()
 
 
 def test_a_lease_taken_away_is_lost_at_the_next_renewal(manager: LockManager) -> None:
     lost: list[Lease] = []
-    lease = taken(manager.lock("x", ttl=0.6).acquire())
+    lease = taken(manager.lock("x", ttl=2.0).acquire())
     lease.on_lost(lost.append)
     manager._session.store.withdraw("x", lease.owner)
-    wait_until(lambda: lost, 0.5)
+    wait_until(lambda: lost, 1.5)
     assert lost == [lease]
     assert not lease.valid
 
@@ -150,7 +150,7 @@ def test_an_extension_notices_that_the_lease_was_taken_away(manager: LockManager
 
 
 def test_on_lost_after_the_loss_calls_at_once(manager: LockManager) -> None:
-    lease = taken(manager.lock("x", ttl=0.05, renew=False).acquire())
+    lease = taken(manager.lock("x", ttl=0.3, renew=False).acquire())
     lost: list[Lease] = []
     lease.on_lost(lost.append)
     wait_until(lambda: lost)
@@ -160,10 +160,10 @@ def test_on_lost_after_the_loss_calls_at_once(manager: LockManager) -> None:
 
 def test_on_lost_is_not_called_for_a_released_lease(manager: LockManager) -> None:
     lost: list[Lease] = []
-    lease = taken(manager.lock("x", ttl=0.1, renew=False).acquire())
+    lease = taken(manager.lock("x", ttl=0.6, renew=False).acquire())
     lease.on_lost(lost.append)
     lease.release()
-    time.sleep(0.2)
+    time.sleep(0.8)
     assert lost == []
 
 
@@ -173,7 +173,7 @@ def test_a_callback_that_raises_is_reported_and_stops_no_other(
     reported: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
     lost: list[Lease] = []
-    lease = taken(manager.lock("x", ttl=0.05, renew=False).acquire())
+    lease = taken(manager.lock("x", ttl=0.3, renew=False).acquire())
     lease.on_lost(lambda which: 1 / 0)
     lease.on_lost(lost.append)
     wait_until(lambda: lost)
@@ -182,12 +182,12 @@ def test_a_callback_that_raises_is_reported_and_stops_no_other(
 
 
 def test_leaving_a_block_whose_lease_was_lost_raises(manager: LockManager) -> None:
-    with pytest.raises(LeaseLost), manager.lock("x", ttl=0.05, renew=False):
-        time.sleep(0.1)
+    with pytest.raises(LeaseLost), manager.lock("x", ttl=0.3, renew=False):
+        time.sleep(0.4)
 
 
 def test_leaving_by_an_exception_keeps_it(manager: LockManager) -> None:
-    with pytest.raises(ZeroDivisionError), manager.lock("x", ttl=0.05, renew=False) as lease:
+    with pytest.raises(ZeroDivisionError), manager.lock("x", ttl=0.3, renew=False) as lease:
         fail_after(lease)
 
 
@@ -222,7 +222,7 @@ def test_one_lock_may_be_shared_by_threads(manager: LockManager) -> None:
 
 
 def test_blocks_of_one_thread_are_left_last_in_first_out(manager: LockManager) -> None:
-    lock = manager.lock("x", ttl=0.1, renew=False)
+    lock = manager.lock("x", ttl=0.3, renew=False)
     outer = lock.__enter__()
     inner = lock.__enter__()
     assert inner.fence > outer.fence

@@ -114,7 +114,7 @@ def test_the_lock_of_a_killed_holder_is_taken_over_after_its_ttl(url: str) -> No
         os.kill(process.pid, signal.SIGKILL)
         killed = time.monotonic()
         lease = taken(manager.lock("x").acquire(timeout=5))
-        assert time.monotonic() - killed < 1.2
+        assert time.monotonic() - killed < 2.0
         assert lease.fence > first
 
 
@@ -129,7 +129,7 @@ def test_a_stopped_holder_sees_the_loss_when_it_wakes_and_cannot_write(url: str,
         with Guard(database, "x") as guard, guard.write(lease) as connection:
             connection.execute("INSERT INTO history VALUES ('new')")
         os.kill(process.pid, signal.SIGCONT)
-        assert pipe.poll(1.0)
+        assert pipe.poll(2.0)
         assert pipe.recv() == "lost"
         pipe.send(str(database))
         assert pipe.poll(5)
@@ -210,7 +210,7 @@ def test_a_locked_file_times_out_and_nothing_is_lost(url: str, tmp_path: Path) -
         started = time.monotonic()
         with pytest.raises(StoreTimeout):
             manager.lock("y").acquire(timeout=0.5)
-        assert time.monotonic() - started < 0.9
+        assert time.monotonic() - started < 1.2
         other.execute("ROLLBACK")
         time.sleep(1.2)
         lease.check()  # renewals were tried again
@@ -224,10 +224,10 @@ def test_a_file_locked_past_the_deadline_loses_the_lease_in_time(url: str, tmp_p
         lease = taken(manager.lock("x", ttl=0.6).acquire())
         lease.on_lost(lambda which: lost.append(time.monotonic() - started))
         other.execute("BEGIN IMMEDIATE")
-        time.sleep(1.2)
+        time.sleep(1.6)
         other.execute("ROLLBACK")
         assert len(lost) == 1
-        assert 0.5 < lost[0] < 0.9
+        assert 0.5 < lost[0] < 1.3
 
 
 def in_child(work: Any) -> Any:

@@ -23,6 +23,7 @@ class World:
         self.slept: list[float] = []
         self.faults: dict[tuple[str, int], Callable[[Call], Any]] = {}
         self.latency = 0.0
+        self.interrupted_at = 0  # the number of the effect after which the driver is interrupted
 
     def clock(self) -> float:
         return self.now
@@ -36,8 +37,14 @@ class World:
                 return stop.value
             try:
                 value, resume = self.perform(effect), steps.send
+                self.interrupt()
             except BaseException as error:
                 value, resume = error, steps.throw
+
+    def interrupt(self) -> None:
+        self.interrupted_at -= 1
+        if self.interrupted_at == 0:
+            raise KeyboardInterrupt
 
     def perform(self, effect: Any) -> Any:
         match effect:
@@ -201,6 +208,20 @@ def test_an_interrupted_waiter_holds_nothing(
         take(world, store, timeout=None)
     if error is not GeneratorExit:  # a driver that was thrown away can perform nothing more
         assert store.leases() == []
+
+
+@pytest.mark.parametrize("effect", range(1, 30))
+def test_a_waiter_interrupted_at_any_effect_holds_nothing(
+    world: World, store: MemoryStore, effect: int
+) -> None:
+    store.grant("x", "other", 0.01)
+    world.faults["grant", 6] = lose_answer(OutcomeUnknown("lost"))
+    world.interrupted_at = effect
+    try:
+        granted = take(world, store, timeout=None)
+    except KeyboardInterrupt:
+        granted = None
+    assert [holder.owner for holder in store.leases() if holder.owner != "other"] == ["me"] * bool(granted)
 
 
 def test_an_interrupted_waiter_leaves_the_holder_alone(world: World, store: MemoryStore) -> None:

@@ -71,16 +71,19 @@ def test_a_loss_found_at_the_release_is_reported_once(manager: LockManager) -> N
 
 def threads() -> list[str]:
     gc.collect()
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ringfence-locks")]
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith(("ringfence-locks-watch", "ringfence-locks-renew"))
+    ]
 
 
 def test_closing_stops_the_threads() -> None:
     wait_until(lambda: not threads())
     manager = LockManager(MemoryStore())
-    lease = taken(manager.lock("x", ttl=0.05).acquire())
-    time.sleep(0.1)
-    assert lease.valid
-    assert len(threads()) == 2
+    lease = taken(manager.lock("x", ttl=0.6).acquire())
+    wait_until(lambda: len(threads()) == 2)
+    lease.check()
     manager.close()
     wait_until(lambda: not threads())
 
@@ -109,8 +112,8 @@ def test_a_lease_is_lost_at_its_deadline_while_the_store_hangs() -> None:
         started = time.monotonic()
         lease = taken(manager.lock("x", ttl=0.3).acquire())
         lease.on_lost(lambda which: lost.append(time.monotonic() - started))
-        wait_until(lambda: lost, 1.0)
-        assert 0.25 <= lost[0] < 0.5
+        wait_until(lambda: lost, 2.0)
+        assert 0.25 <= lost[0] < 0.9
         store.hang.set()
 
 

@@ -40,11 +40,3 @@ class TestSqlite(Timed):
 
     def open(self) -> LockStore:
         return SqliteStore(Path(self.folder.name, "locks.db"), clock=self.clock, timeout=5.0)
-
-
-class TestSqliteByTheRealClock(TestSqlite):
-    def open(self) -> LockStore:
-        return SqliteStore(Path(self.folder.name, "locks.db"), timeout=5.0)
-
-    def wait(self, seconds: float) -> None:
-        LockStoreSuite.wait(self, seconds)
