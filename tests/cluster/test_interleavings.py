@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ringfence.cluster import listing, rebalance, rules, single
-from ringfence.cluster.coordinator import Coordinator
 from ringfence.cluster.joint import begin
 from ringfence.cluster.opening import open_cluster
 from ringfence.cluster.rebalance import COORDINATOR, Mover
@@ -22,6 +21,7 @@ from ringfence.cluster.view import View, refresh
 from ringfence.errors import Aborted, InDoubt, StaleRing, StoreTimeout
 from ringfence.placement import HashRing
 from ringfence.protocol import Call, Effect, Effects, Now, Parallel, Sleep, run
+from ringfence.transactions.coordinator import Coordinator
 from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.participants.memory import MemoryParticipant
 
@@ -136,7 +136,7 @@ class World:
         run(open_cluster(self.client("founder", ring), ring))
 
     def client(self, name: str, ring: HashRing) -> View:
-        coordinator = Coordinator(name, self.decisions)
+        coordinator = Coordinator(name, self.decisions, self.participants)
         return View(self.shards, coordinator, 60.0, RingState(ring), Random(self.schedule.random.random()))
 
     def entries(self) -> dict[str, dict[Any, Any]]:
@@ -215,8 +215,8 @@ class Story:
         self.spawn_mover()
 
     def mover(self, fence: int) -> Effects[None]:
-        coordinator = Coordinator(COORDINATOR, self.world.decisions)
-        yield from coordinator.recover(self.world.participants)
+        coordinator = Coordinator(COORDINATOR, self.world.decisions, self.world.participants)
+        yield from coordinator.recover()
         view = self.world.client("unused", OLD)
         view.coordinator = coordinator
         yield from rebalance.rebalance(Mover(view, Lease(fence), lambda report: None), NEW)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringfence.cluster import listing, rules, single
-from ringfence.cluster.coordinator import Coordinator
+from ringfence.cluster.cluster import participants_of
 from ringfence.cluster.entries import FIRST
 from ringfence.cluster.opening import open_cluster
 from ringfence.cluster.rebalance import Mover, announce, rebalance
@@ -18,6 +18,7 @@ from ringfence.cluster.view import View
 from ringfence.errors import Aborted, FenceRejected, InDoubt, StaleRing
 from ringfence.placement import HashRing
 from ringfence.protocol import Call, Effects, Parallel, _perform, run
+from ringfence.transactions.coordinator import Coordinator
 from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.participants.memory import MemoryParticipant
 
@@ -46,7 +47,8 @@ class Cluster:
         run(single.put(founder, MOVING, "value"))
 
     def client(self, name: str, ring: HashRing) -> View:
-        return View(self.shards, Coordinator(name, self.decisions), 0.0, RingState(ring))
+        coordinator = Coordinator(name, self.decisions, participants_of(self.shards))
+        return View(self.shards, coordinator, 0.0, RingState(ring))
 
     def mover(self, fence: int = 1) -> Mover:
         return Mover(self.client("rebalance", OLD), Lease(fence), lambda report: None)

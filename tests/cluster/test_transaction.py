@@ -132,5 +132,5 @@ def test_its_outcome_can_be_asked_for(store: Store) -> None:
 def test_a_forked_child_needs_a_cluster_of_its_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = store.open()
     monkeypatch.setattr("os.getpid", lambda: -1)
-    with pytest.raises(InvalidValue, match="before a fork"), cluster.transaction():
+    with pytest.raises(InvalidValue, match="open the manager or cluster anew"), cluster.transaction():
         pass

@@ -17,7 +17,7 @@ from .bank import Acknowledge, Bank, forked, transfer
 
 
 def in_child(tm: TransactionManager, tx: object, acknowledge: Acknowledge) -> None:
-    with pytest.raises(InvalidValue, match="make one in this process"):
+    with pytest.raises(InvalidValue, match="open the manager or cluster anew"):
         tm.transaction()
     with pytest.raises(Aborted, match="was forked"):
         tx["east"].execute("SELECT 1")  # type: ignore[index]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from types import TracebackType
 from typing import Self, TypeVar, overload
 
 from ringfence.cluster import listing, single
-from ringfence.cluster.coordinator import Coordinator
 from ringfence.cluster.entries import FIRST, Key, StoredKey, Value, checked, original
 from ringfence.cluster.joint import begin
 from ringfence.cluster.opening import check_known, open_cluster
@@ -23,6 +23,7 @@ from ringfence.locks.manager import LockManager
 from ringfence.placement import HashRing
 from ringfence.protocol import run
 from ringfence.transactions import decisions as decision_stores
+from ringfence.transactions.coordinator import Coordinator
 from ringfence.transactions.decisions import DecisionStore
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
@@ -82,9 +83,10 @@ class Cluster:
                 closing.callback(locks.close)
             self._locks = locks
             first = HashRing(sorted(opened)) if ring is None else ring
-            self._view = View(opened, Coordinator(name, decisions), timeout, RingState(first))
-            if any(Gid.parse(gid).name == name for gid in self._prepared()):
-                run(self._view.coordinator.recover(self._participants()))
+            coordinator = Coordinator(name, decisions, participants_of(opened))
+            self._view = View(opened, coordinator, timeout, RingState(first))
+            if self._left_prepared_by(name):
+                run(coordinator.recover())
             run(open_cluster(self._view, ring))
             self._closing = closing.pop_all()
 
@@ -196,8 +198,9 @@ class Cluster:
             check_ring(ring)
             check_known(ring.nodes, self._view.shards)
         with self._locks.lock(LOCK, ttl=ttl) as lease:
-            coordinator = Coordinator(COORDINATOR, self._view.coordinator.decisions)
-            run(coordinator.recover(self._participants()))
+            own = self._view.coordinator
+            coordinator = Coordinator(COORDINATOR, own.decisions, own.participants)
+            run(coordinator.recover())
             view = View(self._view.shards, coordinator, self._view.timeout, self._view.state)
             try:
                 return run(rebalance(Mover(view, lease, progress or _ignore), ring))
@@ -219,6 +222,7 @@ class Cluster:
             check_distinct(opened)
             self._closing.push(closing.pop_all())
         self._view.shards = opened
+        self._view.coordinator.participants = participants_of(opened)
 
     def refresh(self) -> HashRing:
         """Take over the newest ring that the shards have; operations do so by themselves when they must."""
@@ -232,10 +236,9 @@ class Cluster:
             name: of a client that is dead. If not given: this client's own name; and what a rebalancer left, if none
                 is at work now.
         """
-        own = self._view.coordinator
-        coordinator = own if name in (None, own.name) else Coordinator(str(name), own.decisions)
-        report = run(coordinator.recover(self._participants()))
-        if name is None and any(Gid.parse(gid).name == COORDINATOR for gid in self._prepared()):
+        self._view.start()
+        report = run(self._view.coordinator.recover(name))
+        if name is None and self._left_prepared_by(COORDINATOR):
             self._recover_rebalancer(report)
         return report
 
@@ -246,7 +249,7 @@ class Cluster:
             InvalidValue: not a gid, or not one of this cluster's decision store.
             StoreError: a store cannot be reached.
         """
-        return run(self._view.coordinator.outcome(gid, self._participants()))
+        return run(self._view.coordinator.outcome(gid))
 
     def close(self) -> None:
         """Give back files and connections. Closing twice is harmless."""
@@ -268,20 +271,20 @@ class Cluster:
         if lease is None:
             return
         try:
-            done = run(
-                Coordinator(COORDINATOR, self._view.coordinator.decisions).recover(self._participants())
-            )
+            done = run(self._view.coordinator.recover(COORDINATOR))
         finally:
             lease.release()
         report.resolved += done.resolved
         report.unresolved += done.unresolved
 
-    def _participants(self) -> dict[str, Participant]:
-        return {name: shard.participant for name, shard in self._view.shards.items()}
+    def _left_prepared_by(self, name: str) -> bool:
+        prepared = (shard.participant.prepared() for shard in self._view.shards.values())
+        return any(Gid.parse(gid).name == name for gid in chain.from_iterable(prepared))
 
-    def _prepared(self) -> Iterator[str]:
-        for participant in self._participants().values():
-            yield from participant.prepared()
+
+def participants_of(shards: Mapping[str, Shard]) -> dict[str, Participant]:
+    """What keeps the branches of each shard."""
+    return {name: shard.participant for name, shard in shards.items()}
 
 
 def check_arguments(shards: object, ring: object, name: object, timeout: object) -> None:

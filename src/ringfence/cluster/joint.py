@@ -16,7 +16,7 @@ from ringfence.cluster.shards import Mark, ShardBranch, no_ring
 from ringfence.cluster.state import RingState
 from ringfence.cluster.view import View, patiently
 from ringfence.protocol import Call, Effects
-from ringfence.transactions import two_phase
+from ringfence.transactions.two_phase import Enlisted
 
 T = TypeVar("T")
 
@@ -65,26 +65,21 @@ class Joint:
             InDoubt: not known yet; recovery will tell.
         """
         enlisted = [
-            two_phase.Enlisted(name, self._view.shard(name).participant, branch.wrote)
+            Enlisted(name, self._view.shard(name).participant, branch.wrote)
             for name, branch in self._branches.items()
         ]
-        try:
-            yield from two_phase.commit(self.gid, enlisted, self._view.coordinator.decisions)
-        finally:
-            self._view.coordinator.end(self.gid)
+        yield from self._view.coordinator.commit(self.gid, enlisted)
 
     def rollback(self) -> Effects[None]:
         """Let nothing of it happen."""
-        asked = [two_phase.Enlisted(name, self._view.shard(name).participant, True) for name in self._asked]
-        try:
-            yield from two_phase.roll_back(self.gid, asked)
-        finally:
-            self._view.coordinator.end(self.gid)
+        asked = [Enlisted(name, self._view.shard(name).participant, True) for name in self._asked]
+        yield from self._view.coordinator.roll_back(self.gid, asked)
 
 
 def begin(view: View, state: RingState) -> Effects[Joint]:
     """A new transaction, on no shard yet."""
-    return Joint(view, (yield from view.coordinator.begin()), state)
+    yield Call(view, "start")
+    return Joint(view, view.coordinator.begin(), state)
 
 
 def together(

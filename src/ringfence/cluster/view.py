@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from threading import Lock
 from typing import TypeVar
 
 from ringfence.cluster import rules
-from ringfence.cluster.coordinator import Coordinator
 from ringfence.cluster.shards import Shard
 from ringfence.cluster.state import RingState
 from ringfence.errors import InDoubt, StaleRing, StoreTimeout, UnknownNode
-from ringfence.protocol import Call, Effects, Now, Sleep
+from ringfence.protocol import Call, Effects, Now, Sleep, run
+from ringfence.transactions.coordinator import Coordinator
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class View:
     timeout: float
     state: RingState
     random: Random = field(default_factory=Random)
+    _starting: Lock = field(default_factory=Lock)
 
     def shard(self, name: str) -> Shard:
         """The shard of that name.
@@ -52,6 +54,11 @@ class View:
             return self.shards[name]
         except KeyError:
             raise UnknownNode(name, tuple(self.shards)) from None
+
+    def start(self) -> None:
+        """Take an epoch with the first transaction, so that clients without any disturb nobody of their name."""
+        with self._starting:
+            run(self.coordinator.start())
 
 
 def current(view: View, operation: Callable[[], Effects[T]]) -> Effects[T]:

@@ -65,7 +65,7 @@ class Coordinator:
             self._remember(gid, Outcome.ABORTED)
             raise
         finally:
-            self.running.discard(gid)
+            self.end(gid)
 
     def roll_back(self, gid: str, branches: Sequence[Enlisted]) -> Effects[None]:
         """Give up all branches."""
@@ -73,7 +73,11 @@ class Coordinator:
             self._remember(gid, Outcome.ABORTED)
             yield from two_phase.roll_back(gid, branches)
         finally:
-            self.running.discard(gid)
+            self.end(gid)
+
+    def end(self, gid: str) -> None:
+        """Nobody here works on that transaction any more; whatever it left is for recovery."""
+        self.running.discard(gid)
 
     def recover(self, name: str | None = None) -> Effects[Recovery]:
         """Resolve what earlier starts of `name`, or of this coordinator, left prepared."""
@@ -103,8 +107,8 @@ class Coordinator:
         """
         if self._process != os.getpid():
             raise InvalidValue(
-                f"the TransactionManager {self.name!r} was made in process {self._process}; "
-                f"make one in this process, with a name of its own"
+                f"coordinator {self.name!r} was started in process {self._process}; "
+                f"open the manager or cluster anew in this process, with a name of its own"
             )
 
     def _remember(self, gid: str, outcome: Outcome) -> None:

@@ -22,7 +22,6 @@ from ringfence.errors import (
 from ringfence.protocol import Effects, Sleep
 from ringfence.testing.network import Violation
 from ringfence.testing.simulator import Simulation
-from ringfence.transactions.participants import Participant
 
 T = TypeVar("T")
 
@@ -72,7 +71,6 @@ class Client:
         simulation: counts what happens.
         number: which keys it writes.
         view: the cluster as it sees it.
-        participants: of all shards.
         versions: of all keys, those of other clients too.
     """
 
@@ -81,19 +79,17 @@ class Client:
         simulation: Simulation,
         number: int,
         view: View,
-        participants: Mapping[str, Participant],
         versions: Mapping[str, Versions],
     ) -> None:
         self.random = simulation.random
         self.counts = simulation.counts
         self.number = number
         self.view = view
-        self.participants = participants
         self.versions = versions
 
     def settle(self) -> Effects[None]:
         """Recover what transactions of this name left in doubt."""
-        while (yield from self.view.coordinator.recover(self.participants)).unresolved:
+        while (yield from self.view.coordinator.recover()).unresolved:
             yield Sleep(0.02)
 
     def open(self) -> Effects[None]:

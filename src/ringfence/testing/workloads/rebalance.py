@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from ringfence.cluster.coordinator import Coordinator
 from ringfence.cluster.rebalance import COORDINATOR, Mover, Rebalance, rebalance
 from ringfence.cluster.shards.memory import STATE, MemoryShard
 from ringfence.cluster.state import RingState
@@ -32,6 +31,7 @@ from ringfence.protocol import Call, Effects, Sleep
 from ringfence.testing.network import ANYTHING, CONNECTED, LOCAL, Route, Violation
 from ringfence.testing.simulator import OUTAGE, Process, Simulation
 from ringfence.testing.workloads.cluster_client import FAILURES, KEYS, Client, Versions, pair_of
+from ringfence.transactions.coordinator import Coordinator
 from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.participants.memory import MemoryParticipant
 
@@ -101,8 +101,9 @@ class Cluster:
         """The cluster as a process sees it that was just started."""
         coordinator = ConnectedCoordinator(self, coordinator_name)
         self.coordinators[process.name] = coordinator
-        self.simulation.name(coordinator, coordinator_name)
-        return View(self.shards, coordinator, TIMEOUT, RingState(FIRST), self.random)
+        view = View(self.shards, coordinator, TIMEOUT, RingState(FIRST), self.random)
+        self.simulation.name(view, coordinator_name)
+        return view
 
     def disconnect(self, gids: Iterable[str]) -> None:
         """Close the connections of transactions that are over: what was not prepared is lost."""
@@ -128,7 +129,7 @@ class Cluster:
     def client(self, process: Process, name: str) -> Client:
         """A client whose transactions go by `name`, in a process that was just started."""
         number = int(name.rpartition("-")[2])
-        return Client(self.simulation, number, self.view(process, name), self.participants, self.versions)
+        return Client(self.simulation, number, self.view(process, name), self.versions)
 
     def rebalance(self, process: Process) -> Effects[None]:
         """Move the keys to the second ring, then to the third."""
@@ -158,7 +159,7 @@ class Cluster:
     def rebalance_under(self, lease: Lease, view: View, ring: HashRing) -> Effects[bool]:
         """Settle and move; was it done, now or before?"""
         try:
-            yield from view.coordinator.recover(self.participants)
+            yield from view.coordinator.recover()
             report = yield from rebalance(Mover(view, lease, ignore), ring)
         except StaleRing:
             return True
@@ -204,7 +205,7 @@ class ConnectedCoordinator(Coordinator):
     """A coordinator whose connections are closed at the end of each transaction."""
 
     def __init__(self, scene: Cluster, name: str) -> None:
-        super().__init__(name, scene.decisions)
+        super().__init__(name, scene.decisions, scene.participants)
         self._scene = scene
 
     def end(self, gid: str) -> None:
