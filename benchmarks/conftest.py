@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Protocol
 
 import pytest
@@ -34,7 +35,7 @@ class Race(Protocol):
         operations: how many operations one pass of each holds.
         at_least: ours is at least that many times as fast as the peer.
         at_most: ours takes at most that many times the peer's time; without a peer, seconds an operation.
-        rounds: how many turns; the fastest of each counts.
+        rounds: how many turns; the median of each counts.
     """
 
     def __call__(
@@ -75,8 +76,8 @@ def race(benchmark: Any) -> Iterator[Race]:
             ours()
 
         benchmark.pedantic(ours, setup=turn_of_the_peer, rounds=rounds)
-        own = benchmark.stats.stats.min / operations
-        ROWS.append(row(what, own, min(peers, default=None), at_least, at_most))
+        own = benchmark.stats.stats.median / operations
+        ROWS.append(row(what, own, median(peers) if peers else None, at_least, at_most))
         benchmark.extra_info["ratio"] = ROWS[-1].measured
 
     gc.disable()
