@@ -1,0 +1,190 @@
+"""Maglev as Envoy builds it: a table of slots that hosts take in turns, by weight."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringfence._core.hashing import xxh64, xxh64_many
+from ringfence.compat._arguments import integer, key_bytes, key_list, members, whole
+from ringfence.compat._envoy_bounded import Loads, choose
+from ringfence.errors import InvalidValue, UnknownNode
+from ringfence.placement.node import Node
+
+_MOST_SLOTS = 5000011
+_MASK = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Maglev:
+    """The table of Envoy's `MAGLEV` policy; made by `envoy.maglev`.
+
+    A key stands for what the hash policy hashes, such as the value of one header; `pick` takes the hash itself.
+    """
+
+    def __init__(self, hosts: Mapping[str, int], table_size: int) -> None:
+        self._weights = dict(hosts)
+        self._nodes = tuple(hosts)
+        self._size = _prime(integer("table_size", table_size, 2, _MOST_SLOTS))
+        self._table = _table(self._weights, self._size)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The hosts, in the order given: `maglev.nodes[maglev.lookup_many([key])[0]] == maglev[key]`."""
+        return self._nodes
+
+    @property
+    def table(self) -> NDArray[np.uint32]:
+        """The host of each slot, as an index into `nodes`; read-only."""
+        return self._table
+
+    def pick(self, key_hash: int, attempt: int = 0) -> str:
+        """Return the host for a request with this hash; on a retry, that of another slot, perhaps the same again.
+
+        Raises:
+            InvalidType: an argument that is no int.
+            InvalidValue: a hash that is not in 0 <= key_hash < 2**64, an attempt less than 0.
+        """
+        place = integer("key_hash", key_hash, 0, _MASK)
+        if integer("attempt", attempt, 0):
+            place ^= -attempt & _MASK
+        return self._nodes[int(self._table[place % self._size])]
+
+    def pick_bounded(self, key_hash: int, loads: Loads, hash_balance_factor: int, attempt: int = 0) -> str:
+        """Return the host for a request with this hash when a host may have so many per cent of the average load.
+
+        Takes and raises what `RingHash.pick_bounded` does; Envoy shares it between both policies.
+        """
+        return choose(key_hash, self.pick(key_hash, attempt), self._weights, loads, hash_balance_factor)
+
+    def __getitem__(self, key: str | bytes) -> str:
+        """Return the host for a key."""
+        return self.pick(xxh64(key_bytes(key)))
+
+    def lookup(self, key: str | bytes, /) -> str:
+        """Return the host for a key; `maglev[key]` is the same.
+
+        Raises:
+            InvalidType: the key is neither str nor bytes.
+            InvalidValue: a str with lone surrogates.
+        """
+        return self[key]
+
+    def lookup_many(self, keys: Iterable[str | bytes]) -> NDArray[np.uint32]:
+        """Return the hosts of a batch of keys, as uint32 indices into `nodes`."""
+        items = key_list(keys)
+        for key in items:
+            if not isinstance(key, str | bytes):
+                key_bytes(key)  # which refuses it
+        found: NDArray[np.uint32] = self._table[xxh64_many(items) % np.uint64(self._size)]
+        return found
+
+    def replicas(self, key: str | bytes, n: int) -> tuple[str, ...]:
+        """Return the first `n` distinct hosts that retries of a request come to, its own first.
+
+        All hosts that have slots when there are fewer than `n`.
+
+        Raises:
+            InvalidType: as for `lookup`, or `n` is no int.
+            InvalidValue: as for `lookup`, or `n` is less than 1.
+        """
+        wanted = min(integer("n", n, 1), len(np.unique(self._table)))
+        place = xxh64(key_bytes(key))
+        picked = _distinct(self.pick(place, attempt) for attempt in count())
+        return tuple(islice(picked, wanted))
+
+    def with_node(self, node: str | Node) -> Maglev:
+        """Return the table with one host more; a `Node` has its weight, which must be whole, a name has 1."""
+        member = node if isinstance(node, Node) else Node(node)
+        if member.name in self._weights:
+            raise InvalidValue(f"there is a host {member.name!r} already")
+        weight: Any = int(member.weight) if member.weight.is_integer() else member.weight
+        return self._made({**self._weights, member.name: weight})
+
+    def without_node(self, name: str) -> Maglev:
+        """Return the table without a host.
+
+        Raises:
+            UnknownNode: there is no such host.
+            InvalidValue: it is the last.
+        """
+        if name not in self._weights:
+            raise UnknownNode(name, self._nodes)
+        return self._made({host: weight for host, weight in self._weights.items() if host != name})
+
+    def _made(self, hosts: Mapping[str, int]) -> Maglev:
+        return Maglev(members(hosts, whole(1), "host"), self._size)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    __reversed__ = None  # or reversed() would look up the keys len(maglev) - 1 to 0
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._weights
+
+    def __repr__(self) -> str:
+        return f"<envoy maglev of {len(self)} hosts, {self._size} slots>"
+
+
+def _table(weights: Mapping[str, int], size: int) -> NDArray[np.uint32]:
+    hosts = sorted(weights)
+    total, position = sum(weights.values()), {host: index for index, host in enumerate(weights)}
+    shares = [weights[host] * 1.0 / total for host in hosts]
+    free_slots = [_permutation(host, size) for host in hosts]
+    table = np.zeros(size, np.uint32)
+    taken = bytearray(size)
+    for turn in islice(_turns(shares), size):
+        slot = next(slot for slot in free_slots[turn] if not taken[slot])
+        taken[slot] = 1
+        table[slot] = position[hosts[turn]]
+    table.flags.writeable = False
+    return table
+
+
+def _permutation(host: str, size: int) -> Iterator[int]:
+    slot, skip = xxh64(host) % size, xxh64(host, 1) % (size - 1) + 1
+    while True:
+        yield slot
+        slot = (slot + skip) % size
+
+
+def _turns(shares: list[float]) -> Iterator[int]:
+    """Yield whose turn it is: in each round those whose share times the round has come up to their target.
+
+    A turn adds the largest share to the target. Rounds in which a host has no turn are leapt over.
+    """
+    largest = max(shares)
+    targets = [0.0] * len(shares)
+    waiting = [(1, host) for host in range(len(shares))]
+    while True:
+        number, host = waiting[0]
+        yield host
+        targets[host] += largest
+        heapq.heapreplace(waiting, (_first_round(targets[host], shares[host], number + 1), host))
+
+
+def _first_round(target: float, share: float, least: int) -> int:
+    number = max(least, int(target / share) - 1)  # at most one or two too low, for the division rounds
+    return next(round_ for round_ in count(number) if round_ * share >= target)
+
+
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name
+
+
+def _prime(number: int) -> int:
+    if any(number % divisor == 0 for divisor in range(2, int(number**0.5) + 1)):
+        raise InvalidValue(f"table_size must be prime, not {number}")
+    return number
