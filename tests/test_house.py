@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "_url": {"errors"},
     "protocol": FOUNDATION,
     "placement": LOW,
+    "compat": {"errors", "_core", "placement"},
     "locks": LOW,
     "transactions": LOW,
     "cluster": LOW | PILLARS,
@@ -84,6 +85,7 @@ def test_imports_run_one_way(path: Path) -> None:
         ("cluster/cluster.py", "from ringfence import HashRing", {"__init__"}),
         ("cluster/cluster.py", "from ringfence.placement.ring import HashRing\nimport os", set()),
         ("locks/lock.py", "from .lease import Lease", set()),
+        ("compat/envoy.py", "from ringfence.cluster import view", {"cluster"}),
     ],
 )
 def test_a_wrong_import_is_seen(where: str, source: str, wrong: set[str]) -> None:

@@ -6,8 +6,6 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
-
 from ringfence._core import _checks
 from ringfence.errors import InvalidType, InvalidValue
 
@@ -146,12 +144,10 @@ def utf8(text: str) -> bytes:
 
 
 def key_list(keys: Any) -> list[Any]:
-    """Return the keys of a batch as a list of our own.
+    """Return the keys of a batch as a list of our own, which no other thread can change.
 
     Raises:
-        InvalidType: a single key, no keys at all, or an array of numbers.
+        InvalidType: a single key, or no keys at all.
+        InvalidValue: an array of more than one dimension.
     """
-    if isinstance(keys, np.ndarray) and keys.dtype.kind in "iu":
-        items: list[Any] = keys.tolist()
-        return items
-    return _checks.key_list(keys)
+    return list(_checks.key_list(keys))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +13,25 @@ from numpy.typing import NDArray
 from ringfence._core.hashing import xxh64, xxh64_many
 from ringfence.compat._arguments import integer, key_bytes, key_list, members, whole
 from ringfence.compat._envoy_bounded import Loads, choose
-from ringfence.errors import InvalidValue, UnknownNode
-from ringfence.placement.node import Node
+from ringfence.compat._snapshot import Moves, Snapshot, differing
+from ringfence.errors import InvalidType, InvalidValue
 
 _MOST_SLOTS = 5000011
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
-class Maglev:
+class Maglev(Snapshot):
     """The table of Envoy's `MAGLEV` policy; made by `envoy.maglev`.
 
     A key stands for what the hash policy hashes, such as the value of one header; `pick` takes the hash itself.
     """
 
-    def __init__(self, hosts: Mapping[str, int], table_size: int) -> None:
-        self._weights = dict(hosts)
-        self._nodes = tuple(hosts)
-        self._size = _prime(integer("table_size", table_size, 2, _MOST_SLOTS))
-        self._table = _table(self._weights, self._size)
+    __slots__ = ("_size", "_table")
 
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The hosts, in the order given: `maglev.nodes[maglev.lookup_many([key])[0]] == maglev[key]`."""
-        return self._nodes
+    def __init__(self, hosts: Mapping[str, int], table_size: int) -> None:
+        super().__init__(dict(hosts))
+        self._size = _prime(integer("table_size", table_size, 2, _MOST_SLOTS))
+        self._table = _table(self._members, self._size)
 
     @property
     def table(self) -> NDArray[np.uint32]:
@@ -59,7 +55,7 @@ class Maglev:
 
         Takes and raises what `RingHash.pick_bounded` does; Envoy shares it between both policies.
         """
-        return choose(key_hash, self.pick(key_hash, attempt), self._weights, loads, hash_balance_factor)
+        return choose(key_hash, self.pick(key_hash, attempt), self._members, loads, hash_balance_factor)
 
     def __getitem__(self, key: str | bytes) -> str:
         """Return the host for a key."""
@@ -92,46 +88,58 @@ class Maglev:
             InvalidType: as for `lookup`, or `n` is no int.
             InvalidValue: as for `lookup`, or `n` is less than 1.
         """
-        wanted = min(integer("n", n, 1), len(np.unique(self._table)))
         place = xxh64(key_bytes(key))
         picked = _distinct(self.pick(place, attempt) for attempt in count())
-        return tuple(islice(picked, wanted))
+        return tuple(islice(picked, self._wanted(n)))
 
-    def with_node(self, node: str | Node) -> Maglev:
-        """Return the table with one host more; a `Node` has its weight, which must be whole, a name has 1."""
-        member = node if isinstance(node, Node) else Node(node)
-        if member.name in self._weights:
-            raise InvalidValue(f"there is a host {member.name!r} already")
-        weight: Any = int(member.weight) if member.weight.is_integer() else member.weight
-        return self._made({**self._weights, member.name: weight})
+    def replicas_many(self, keys: Iterable[str | bytes], n: int) -> NDArray[np.uint32]:
+        """Return the `replicas` of a batch of keys, one row a key, as uint32 indices into `nodes`."""
+        position = {name: index for index, name in enumerate(self._nodes)}
+        rows = [[position[name] for name in self.replicas(key, n)] for key in key_list(keys)]
+        return np.array(rows, np.uint32).reshape(len(rows), self._wanted(n))
 
-    def without_node(self, name: str) -> Maglev:
-        """Return the table without a host.
+    def diff(self, new: Maglev) -> Moves:
+        """Return which keys have another host in `new`, a table of the same size.
 
         Raises:
-            UnknownNode: there is no such host.
-            InvalidValue: it is the last.
+            InvalidType: `new` is no such table.
+            InvalidValue: it has another size.
         """
-        if name not in self._weights:
-            raise UnknownNode(name, self._nodes)
-        return self._made({host: weight for host, weight in self._weights.items() if host != name})
+        if not isinstance(new, Maglev):
+            raise InvalidType(f"a maglev is compared with one of its kind, not {type(new).__name__}: {new!r}")
+        if new._size != self._size:
+            raise InvalidValue(
+                f"tables of {self._size} and {new._size} slots cannot be compared slot by slot"
+            )
+        return Moves(self, new, float(differing(self, self._table, new, new._table).mean()))
 
-    def _made(self, hosts: Mapping[str, int]) -> Maglev:
-        return Maglev(members(hosts, whole(1), "host"), self._size)
+    def _made(self, members: dict[str, Any]) -> Self:
+        return type(self)(checked_hosts(members), self._size)
 
-    def __len__(self) -> int:
-        return len(self._nodes)
+    def _wanted(self, n: int) -> int:
+        return min(integer("n", n, 1), len(np.unique(self._table)))
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Maglev):
+            return NotImplemented
+        return self._nodes == other._nodes and np.array_equal(self._table, other._table)
 
-    __reversed__ = None  # or reversed() would look up the keys len(maglev) - 1 to 0
+    def __hash__(self) -> int:
+        return hash((self._nodes, self._size))
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._weights
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._members, self._size)
 
     def __repr__(self) -> str:
         return f"<envoy maglev of {len(self)} hosts, {self._size} slots>"
+
+
+def checked_hosts(hosts: Any) -> dict[str, int]:
+    """Return hosts with their weights, as Envoy takes them."""
+    named = members(hosts, whole(1, (1 << 32) - 1), "host")
+    if sum(named.values()) >= 1 << 32:
+        raise InvalidValue(f"the sum of all weights must be less than 2**32, not {sum(named.values())}")
+    return named
 
 
 def _table(weights: Mapping[str, int], size: int) -> NDArray[np.uint32]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ringfence._core.points import PAD, Points
 from ringfence.compat import _arguments
-from ringfence.errors import InvalidType, InvalidValue, UnknownNode
-from ringfence.placement.node import Node
+from ringfence.compat._snapshot import Moves, Snapshot
+from ringfence.errors import InvalidType, InvalidValue
+from ringfence.placement.migration import Migration
 
 Indices: TypeAlias = NDArray[np.uint32]
-Members: TypeAlias = dict[str, Any]
 
 
 class Rule(NamedTuple):
@@ -37,7 +37,7 @@ class Rule(NamedTuple):
     key_hash_many: Callable[[list[Any]], NDArray[np.uint64]] | None = None
 
 
-class Ring:
+class Ring(Snapshot):
     """An immutable ring that places keys exactly as another system does.
 
     Made by the functions of `ringfence.compat`, one for each system. `nodes` keeps the order given, which is the
@@ -50,13 +50,16 @@ class Ring:
         make: builds the ring of other members, with the same options.
     """
 
-    __slots__ = ("_batch", "_make", "_members", "_nodes", "_owners", "_points", "_rule", "_with_points")
+    __slots__ = ("_batch", "_make", "_owners", "_points", "_rule", "_with_points")
 
     def __init__(
-        self, members: Members, pairs: list[tuple[int, int]], rule: Rule, make: Callable[[Members], Ring]
+        self,
+        members: dict[str, Any],
+        pairs: list[tuple[int, int]],
+        rule: Rule,
+        make: Callable[[dict[str, Any]], Ring],
     ) -> None:
-        self._members = members
-        self._nodes = tuple(members)
+        super().__init__(members)
         self._rule = rule
         self._make = make
         self._points = [point for point, _ in pairs]
@@ -64,16 +67,6 @@ class Ring:
         self._with_points = len(set(self._owners))
         self._owners.append(self._owners[0])  # so that no search has to wrap
         self._batch = _searched(self._nodes, self._points, self._owners, rule)
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The names of the nodes: `ring.nodes[ring.lookup_many([key])[0]] == ring[key]`."""
-        return self._nodes
-
-    @property
-    def members(self) -> Members:
-        """The nodes and their weights, as they were given."""
-        return dict(self._members)
 
     @property
     def points(self) -> list[tuple[int, str]]:
@@ -143,32 +136,25 @@ class Ring:
         rows = chain.from_iterable(self._distinct(key, wanted) for key in items)
         return np.fromiter(rows, np.uint32, len(items) * wanted).reshape(len(items), wanted)
 
-    def with_node(self, node: str | Node) -> Ring:
-        """Return the ring that the other system has with one node more.
-
-        Args:
-            node: its name, for a weight of 1, or a `Node` with another.
+    def diff(self, new: Ring) -> Moves:
+        """Return which keys have another owner in `new`, a ring of the same system.
 
         Raises:
-            InvalidValue: there is a node of that name already, or the system would refuse its name or weight.
-            InvalidType: `node` is neither a name nor a `Node`.
+            InvalidType: `new` is no ring of another system.
+            InvalidValue: it is one whose keys are hashed otherwise.
         """
-        member = node if isinstance(node, Node) else Node(node)
-        if member.name in self._members:
-            raise InvalidValue(f"the ring has a node {member.name!r} already")
-        weight = int(member.weight) if member.weight.is_integer() else member.weight
-        return self._make({**self._members, member.name: weight})
+        if not isinstance(new, Ring):
+            raise InvalidType(
+                f"this ring is compared with one of its kind, not {type(new).__name__}: {new!r}"
+            )
+        if new._rule.name != self._rule.name:
+            raise InvalidValue(
+                f"rings of {self._rule.name} and {new._rule.name} hash keys differently; look keys up in both"
+            )
+        return Moves(self, new, Migration(self._batch, new._batch).fraction)
 
-    def without_node(self, name: str) -> Ring:
-        """Return the ring that the other system has without a node.
-
-        Raises:
-            UnknownNode: the ring has no node of that name.
-            InvalidValue: it is the last.
-        """
-        if name not in self._members:
-            raise UnknownNode(name, self._nodes)
-        return self._make({key: weight for key, weight in self._members.items() if key != name})
+    def _made(self, members: dict[str, Any]) -> Self:
+        return cast("Self", self._make(members))
 
     def _position(self, place: int) -> int:
         return (bisect_right if self._rule.after else bisect_left)(self._points, place)
@@ -181,17 +167,6 @@ class Ring:
 
     def _wanted(self, n: int) -> int:
         return min(_arguments.integer("n", n, 1), self._with_points)
-
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
-
-    __reversed__ = None  # or reversed() would look up the keys len(ring) - 1 to 0
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._members
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ring):
@@ -239,14 +214,3 @@ def _searched(nodes: tuple[str, ...], points: list[int], owners: list[int], rule
         stretched = np.array(points, np.uint64) << np.uint64(64 - rule.bits)
     sentinels = np.full(PAD, 0xFFFF_FFFF_FFFF_FFFF, np.uint64)
     return Points(nodes, np.concatenate([stretched, sentinels]), np.array(owners, np.uint32))
-
-
-def same_rule(old: Ring, new: object) -> Ring:
-    """Return `new`, checked to be a ring whose keys stand where those of `old` do."""
-    if not isinstance(new, Ring):
-        raise InvalidType(f"this ring is compared with another, not {type(new).__name__}: {new!r}")
-    if new._rule.name != old._rule.name:
-        raise InvalidValue(
-            f"a {old._rule.name} ring and a {new._rule.name} ring hash keys differently; compare lookup_many() of both"
-        )
-    return new

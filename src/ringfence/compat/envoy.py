@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringfence._core.hashing import xxh64, xxh64_many
-from ringfence.compat._arguments import integer, key_bytes, members, one_of, utf8, whole
+from ringfence.compat._arguments import integer, key_bytes, one_of, utf8
 from ringfence.compat._envoy_bounded import Loads, choose
-from ringfence.compat._maglev import Maglev
-from ringfence.compat._ring import Members, Ring, Rule, in_order
+from ringfence.compat._maglev import Maglev, checked_hosts
+from ringfence.compat._ring import Ring, Rule, in_order
 from ringfence.errors import InvalidValue
 
 _MOST_POINTS = 8388608
@@ -88,7 +88,7 @@ def ring_hash(
     if low > high:
         raise InvalidValue(f"minimum_ring_size must not be above maximum_ring_size, as {low} is above {high}")
     one_of("hash", hash, _POINT_HASHES)
-    named = _hosts(hosts)
+    named = checked_hosts(hosts)
     make = partial(ring_hash, minimum_ring_size=low, maximum_ring_size=high, hash=hash)
     rule = Rule("envoy ring_hash", _key_hash, bits=64, key_hash_many=_key_hashes)
     return RingHash(named, in_order(_points(named, low, high, hash)), rule, make)
@@ -108,17 +108,10 @@ def maglev(hosts: Mapping[str, int] | Iterable[str], table_size: int = 65537) ->
         InvalidValue: no host, one named twice, a weight less than 1 or a sum of 2**32 or more, a size that is not prime
             or above 5000011.
     """
-    return Maglev(_hosts(hosts), table_size)
+    return Maglev(checked_hosts(hosts), table_size)
 
 
-def _hosts(hosts: Any) -> Members:
-    named: Members = members(hosts, whole(1, (1 << 32) - 1), "host")
-    if sum(named.values()) >= 1 << 32:
-        raise InvalidValue(f"the sum of all weights must be less than 2**32, not {sum(named.values())}")
-    return named
-
-
-def _points(named: Members, low: int, high: int, hash: str) -> Iterator[tuple[int, int]]:  # noqa: A002
+def _points(named: dict[str, int], low: int, high: int, hash: str) -> Iterator[tuple[int, int]]:  # noqa: A002
     point_hash, total = _POINT_HASHES[hash], sum(named.values())
     shares = [weight * 1.0 / total for weight in named.values()]
     scale = min(math.ceil(min(shares) * low) / min(shares), float(high))

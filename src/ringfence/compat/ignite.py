@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, TypeAlias, cast
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ringfence.compat._arguments import integer, key_list, members, utf8, whole
-from ringfence.errors import InvalidType, InvalidValue, UnknownNode
-from ringfence.placement.node import Node
+from ringfence.compat._snapshot import Moves, Snapshot, differing
+from ringfence.errors import InvalidType, InvalidValue
 
 _INT, _LONG = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _MOST_PARTITIONS = 65000
@@ -20,19 +20,16 @@ _MOST_PARTITIONS = 65000
 ConsistentId: TypeAlias = str | UUID
 
 
-class Rendezvous:
-    """What a `RendezvousAffinityFunction` assigns; made by `rendezvous`."""
+class Rendezvous(Snapshot):
+    """What a `RendezvousAffinityFunction` assigns; made by `rendezvous`. Nodes are named by their consistent ids."""
+
+    __slots__ = ("_node_ids", "_order", "_partitions")
 
     def __init__(self, nodes: Mapping[ConsistentId, UUID | None], partitions: int) -> None:
+        super().__init__(dict.fromkeys(map(str, nodes), 1))
         self._node_ids = dict(nodes)
-        self._nodes = tuple(map(str, nodes))
         self._partitions = partitions
         self._order = _order(self._node_ids, partitions)
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The consistent ids of the nodes: `affinity.nodes[affinity.lookup_many([key])[0]] == affinity[key]`."""
-        return self._nodes
 
     @property
     def partitions(self) -> int:
@@ -90,35 +87,39 @@ class Rendezvous:
         rows: NDArray[np.uint32] = self._order[[self.partition(key) for key in items], : integer("n", n, 1)]
         return rows
 
-    def with_node(self, node: str | Node) -> Rendezvous:
-        """Return the affinity when a node joins; it takes partitions from the others, which keep theirs otherwise."""
-        name = node.name if isinstance(node, Node) else node
-        if name in self._nodes:
-            raise InvalidValue(f"there is a node {name!r} already")
-        return rendezvous({**self._node_ids, name: None}, self._partitions)
-
-    def without_node(self, name: str) -> Rendezvous:
-        """Return the affinity when a node leaves.
+    def diff(self, new: Rendezvous) -> Moves:
+        """Return which keys have another primary in `new`, with as many partitions.
 
         Raises:
-            UnknownNode: there is no such node.
-            InvalidValue: it is the last.
+            InvalidType: `new` is no rendezvous.
+            InvalidValue: it has another number of partitions.
         """
-        if name not in self._nodes:
-            raise UnknownNode(name, self._nodes)
-        left = {key: node_id for key, node_id in self._node_ids.items() if str(key) != name}
-        return rendezvous(left, self._partitions)
+        if not isinstance(new, Rendezvous):
+            raise InvalidType(f"a rendezvous is compared with another, not {type(new).__name__}: {new!r}")
+        if new._partitions != self._partitions:
+            raise InvalidValue(
+                f"{self._partitions} and {new._partitions} partitions cannot be compared one by one"
+            )
+        moved = differing(self, self._order[:, 0], new, new._order[:, 0])
+        return Moves(self, new, float(moved.mean()))
 
-    def __len__(self) -> int:
-        return len(self._nodes)
+    def _made(self, members: dict[str, Any]) -> Self:
+        if any(weight != 1 for weight in members.values()):
+            raise InvalidValue("Ignite's rendezvous has no weights")
+        ids = {str(name): name for name in self._node_ids}
+        nodes = {ids.get(name, name): self._node_ids.get(ids.get(name, name)) for name in members}
+        return cast("Self", rendezvous(nodes, self._partitions))
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Rendezvous):
+            return NotImplemented
+        return (self._node_ids, self._partitions) == (other._node_ids, other._partitions)
 
-    __reversed__ = None  # or reversed() would look up the keys len(affinity) - 1 to 0
+    def __hash__(self) -> int:
+        return hash((self._nodes, self._partitions))
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._nodes
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rendezvous, (self._node_ids, self._partitions)
 
     def __repr__(self) -> str:
         return f"<ignite rendezvous of {len(self)} nodes, {self._partitions} partitions>"

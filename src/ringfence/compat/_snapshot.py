@@ -1,0 +1,134 @@
+"""What the placements of all systems have in common: nodes with weights, and a new placement for every change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringfence.errors import InvalidValue, UnknownNode
+from ringfence.placement.node import Node
+
+
+class Snapshot:
+    """An immutable placement of another system, made of its nodes in their order.
+
+    `len()` gives the number of nodes, `"a" in placement` asks for a name, and iterating gives the names.
+    """
+
+    __slots__ = ("_epoch", "_members", "_nodes")
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self._members = members
+        self._nodes = tuple(members)
+        self._epoch = 0
+
+    def lookup_many(self, keys: Iterable[Any]) -> NDArray[np.uint32]:
+        """Return the owners of a batch of keys, as uint32 indices into `nodes`."""
+        raise NotImplementedError
+
+    def _made(self, members: dict[str, Any]) -> Self:
+        """Return the placement of other members, with the same options."""
+        raise NotImplementedError
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the nodes, in the order given: `nodes[lookup_many([key])[0]]` is the owner of `key`."""
+        return self._nodes
+
+    @property
+    def epoch(self) -> int:
+        """Which version of the membership this is: 0, and one more for each change."""
+        return self._epoch
+
+    def node(self, name: str) -> Node:
+        """Return a node with its weight.
+
+        Raises:
+            UnknownNode: there is no node of that name.
+        """
+        return Node(name, self._members[self._known(name)])
+
+    def with_node(self, node: str | Node) -> Self:
+        """Return the placement that the system has with one node more, and `epoch + 1`.
+
+        Args:
+            node: its name, for a weight of 1, or a `Node` with another.
+
+        Raises:
+            InvalidValue: there is a node of that name already, or the system would refuse its name or weight.
+            InvalidType: `node` is neither a name nor a `Node`, or its weight is not whole and would have to be.
+        """
+        member = node if isinstance(node, Node) else Node(node)
+        if member.name in self._members:
+            raise InvalidValue(f"there is a node {member.name!r} already")
+        weight = int(member.weight) if member.weight.is_integer() else member.weight
+        return self._next({**self._members, member.name: weight})
+
+    def without_node(self, name: str) -> Self:
+        """Return the placement that the system has without a node, and `epoch + 1`.
+
+        Raises:
+            UnknownNode: there is no node of that name.
+            InvalidValue: it is the last.
+        """
+        self._known(name)
+        return self._next({key: weight for key, weight in self._members.items() if key != name})
+
+    def _next(self, members: dict[str, Any]) -> Self:
+        changed = self._made(members)
+        changed._epoch = self._epoch + 1
+        return changed
+
+    def _known(self, name: str) -> str:
+        if name not in self:
+            raise UnknownNode(name, self._nodes)
+        return name
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    __reversed__ = None  # or reversed() would look up the keys len(self) - 1 to 0
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._members
+
+
+class Moves:
+    """Which keys have another owner in one placement of a system than in another of it.
+
+    Args:
+        old: the placement before.
+        new: the placement after.
+        fraction: the part of all keys that moves, 0.0 to 1.0, when they are spread evenly; exact but for the rounding
+            to a float.
+    """
+
+    def __init__(self, old: Snapshot, new: Snapshot, fraction: float) -> None:
+        self._old, self._new = old, new
+        self.fraction = fraction
+
+    def moves_key(self, key: Any) -> bool:
+        """Tell whether the owner of `key` changes; raises what looking it up does."""
+        return bool(self.moves_many([key])[0])
+
+    def moves_many(self, keys: Iterable[Any]) -> NDArray[np.bool_]:
+        """Tell of each key of a batch whether its owner changes; takes and raises what `lookup_many` does."""
+        items = keys if isinstance(keys, np.ndarray | str | bytes) else list(keys)
+        return differing(self._old, self._old.lookup_many(items), self._new, self._new.lookup_many(items))
+
+    def __repr__(self) -> str:
+        return f"<Moves of {self.fraction:.2%} of the keys>"
+
+
+def differing(old: Snapshot, before: Any, new: Snapshot, after: Any) -> NDArray[np.bool_]:
+    """Tell of two arrays of indices into the nodes of two placements where they name different nodes."""
+    position = {name: index for index, name in enumerate(dict.fromkeys((*old.nodes, *new.nodes)))}
+    first, second = (np.array([position[name] for name in placement.nodes]) for placement in (old, new))
+    moved: NDArray[np.bool_] = first[before] != second[after]
+    return moved
