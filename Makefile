@@ -33,7 +33,7 @@ test: ## run the tests
 	$(RUN) -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-all: ## run the tests, the slow ones too
-	$(PREPARE) test
+	$(PREPARE) test compat-test
 	$(RUN) -m pytest -n $(JOBS) $(ARGS)
 
 lint: ## check style and types

@@ -9,7 +9,7 @@ _M1, _M2 = 0x87C3_7B91_1142_53D5, 0x4CF5_AD43_2745_937F
 
 
 def murmur3_of_java(key: bytes) -> int:
-    """Return the low word of the MurmurHash3 x64 128 of `key`, as `MurmurHash.hash3_x64_128` in Cassandra 4."""
+    """Return the low word of the MurmurHash3 x64 128 of `key`, as `MurmurHash.hash3_x64_128` in Cassandra 02404115."""
     h1 = h2 = 0
     end = len(key) & ~15
     for at in range(0, end, 16):

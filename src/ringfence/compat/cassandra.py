@@ -25,8 +25,8 @@ _LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
 def token(key: bytes, partitioner: str = "murmur3") -> int:
     """Return the token of a partition key, as the server computes it.
 
-    Follows Cassandra 4, `dht/Murmur3Partitioner.java` and `utils/MurmurHash.java`, which extends the sign of the last
-    bytes of a key where they are above 127, and `dht/RandomPartitioner.java`. An empty key has the least token.
+    Follows Cassandra 02404115, `dht/Murmur3Partitioner.java` and `utils/MurmurHash.java`, which extends the sign of the
+    last bytes of a key where they are above 127, and `dht/RandomPartitioner.java`. An empty key has the least token.
 
     Args:
         key: the serialised partition key; `composite_key` makes that of several columns.

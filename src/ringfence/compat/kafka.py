@@ -13,7 +13,7 @@ from ringfence.errors import InvalidType, InvalidValue
 def partition(key: bytes | None, partitions: int, partitioner: str = "murmur2") -> int:
     """Return the partition that a record with this key goes to.
 
-    - `murmur2` is the default of the Java client (Kafka 4.0, `clients/.../utils/Utils.java`) and librdkafka's of that
+    - `murmur2` is the default of the Java client (`clients/.../common/utils/Utils.java`), and librdkafka's of that
       name; `murmur2_random` is the same but for a key of None.
     - `consistent` is CRC-32; `consistent_random`, the default of librdkafka and so of confluent-kafka, is the same but
       for an empty key or None.
