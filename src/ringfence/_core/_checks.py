@@ -48,6 +48,15 @@ def replica_count(n: Any, most: int) -> int:
     return min(n.__index__(), most)
 
 
+def bucket_count(buckets: Any) -> int:
+    """Return `buckets`, an int in 1 <= buckets < 2**31."""
+    if isinstance(buckets, bool) or not isinstance(buckets, SupportsIndex):
+        raise InvalidType(f"buckets must be an int, not {type(buckets).__name__}: {buckets!r}")
+    if not 1 <= buckets.__index__() < 1 << 31:
+        raise InvalidValue(f"buckets must be in 1 <= buckets < 2**31, not {buckets!r}")
+    return buckets.__index__()
+
+
 def refuse_surrogates(key: str) -> NoReturn:
     """Raise for a str that has no UTF-8."""
     raise InvalidValue(f"key has no UTF-8, because of lone surrogates: {key!r}") from None

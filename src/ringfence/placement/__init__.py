@@ -1,7 +1,32 @@
-"""Where a key lives: the ring, its nodes, and what moves between two rings."""
+"""Where a key lives: the ring and other placements, their nodes, and what moves between two of them."""
 
+from ringfence.placement.anchor import AnchorHash
+from ringfence.placement.bounded import BoundedLoad, bounded_node
+from ringfence.placement.jump import JumpHash, jump_hash, jump_hash_many
+from ringfence.placement.key_diff import KeyDiff
+from ringfence.placement.maglev import Maglev
 from ringfence.placement.migration import Migration, Move
+from ringfence.placement.multi_probe import MultiProbe
 from ringfence.placement.node import Node
+from ringfence.placement.protocol import Diff, Placement
+from ringfence.placement.rendezvous import Rendezvous
 from ringfence.placement.ring import HashRing
 
-__all__ = ["HashRing", "Migration", "Move", "Node"]
+__all__ = [
+    "AnchorHash",
+    "BoundedLoad",
+    "Diff",
+    "HashRing",
+    "JumpHash",
+    "KeyDiff",
+    "Maglev",
+    "Migration",
+    "Move",
+    "MultiProbe",
+    "Node",
+    "Placement",
+    "Rendezvous",
+    "bounded_node",
+    "jump_hash",
+    "jump_hash_many",
+]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
-from typing import Any, Self, SupportsIndex
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
 
-from ringfence._core import points
+import numpy as np
+from numpy.typing import NDArray
+
+from ringfence._core import points, replicas
+from ringfence._core.hashing import key_hash_many
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
+from ringfence.placement.arguments import Nodes, integer, one_node, sorted_nodes
 from ringfence.placement.migration import Migration
 from ringfence.placement.node import Node
 
@@ -49,16 +53,16 @@ class HashRing(points.Points):
 
     def __init__(
         self,
-        nodes: Iterable[str | Node] | Mapping[str, float] = (),
+        nodes: Nodes = (),
         *,
         vnodes: int = 160,
         seed: int = 0,
         epoch: int = 0,
     ) -> None:
-        members = _members(nodes)
-        vnodes = _integer("vnodes", vnodes, 1, _MOST_POINTS)
-        seed = _integer("seed", seed, 0, (1 << 32) - 1)
-        epoch = _integer("epoch", epoch, 0, (1 << 63) - 1)
+        members = sorted_nodes(nodes)
+        vnodes = integer("vnodes", vnodes, 1, _MOST_POINTS)
+        seed = integer("seed", seed, 0, (1 << 32) - 1)
+        epoch = integer("epoch", epoch, 0, (1 << 63) - 1)
         names = tuple(node.name for node in members)
         super().__init__(names, *points.build(names, _counts(members, vnodes), seed))
         self._describe(members, vnodes, seed, epoch)
@@ -92,6 +96,21 @@ class HashRing(points.Points):
         """
         return self._members[self._position(name)]
 
+    def replicas_many(self, keys: Iterable[str | bytes | int], n: int) -> NDArray[np.uint32]:
+        """Return `replicas(key, n)` of each key of a batch, as a row of uint32 indices into `ring.nodes`.
+
+        Args:
+            keys: what `lookup_many` takes.
+            n: how many for each key; the rows have all nodes when there are fewer.
+
+        Raises:
+            EmptyRing: there is no node.
+            InvalidType: a key of another type, or `n` is no int.
+            InvalidValue: `n` is less than 1, or a key out of range.
+        """
+        shift = points.prefix_shift(len(self.table) - 1)
+        return replicas.rows(self, shift, key_hash_many(keys), n)
+
     def with_node(self, node: str | Node) -> Self:
         """Return a ring with one node more and `epoch + 1`.
 
@@ -99,7 +118,7 @@ class HashRing(points.Points):
             InvalidValue: there is a node of that name already.
             InvalidType: `node` is neither a name nor a `Node`.
         """
-        member = _member(node)
+        member = one_node(node)
         if member.name in self:
             raise InvalidValue(
                 f"the ring has a node {member.name!r} already; with_weight() changes its weight"
@@ -203,24 +222,6 @@ def _restore(kind: type[HashRing], members: tuple[Node, ...], vnodes: int, seed:
     return kind(members, vnodes=vnodes, seed=seed, epoch=epoch)
 
 
-def _members(nodes: Any) -> tuple[Node, ...]:
-    if isinstance(nodes, str | bytes | Node) or not isinstance(nodes, Iterable):
-        raise InvalidType(f"nodes must be names, Nodes or a mapping of weights, not {nodes!r}")
-    if isinstance(nodes, Mapping):
-        members = [Node(name, weight) for name, weight in nodes.items()]
-    else:
-        members = [_member(node) for node in nodes]
-    members.sort(key=lambda node: node.name)
-    for one, next_one in pairwise(members):
-        if one.name == next_one.name:
-            raise InvalidValue(f"two nodes are named {one.name!r}; every node needs a name of its own")
-    return tuple(members)
-
-
-def _member(node: str | Node) -> Node:
-    return node if isinstance(node, Node) else Node(node)
-
-
 def _counts(members: tuple[Node, ...], vnodes: int) -> list[int]:
     counts = [_count(node, vnodes) for node in members]
     _check_total(sum(counts))
@@ -238,12 +239,3 @@ def _check_total(count: float) -> None:
         raise InvalidValue(
             f"a ring of {count:g} points is too large (at most 2**28); lower vnodes or the weights"
         )
-
-
-def _integer(what: str, value: SupportsIndex, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise InvalidType(f"{what} must be an int, not {type(value).__name__}: {value!r}")
-    number = value.__index__()
-    if not low <= number <= high:
-        raise InvalidValue(f"{what} must be in {low} <= {what} <= {high}, not {number}")
-    return number

@@ -1,0 +1,72 @@
+"""The arguments that every placement takes, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any, SupportsIndex, TypeAlias
+
+from ringfence.errors import InvalidType, InvalidValue
+from ringfence.placement.node import Node
+
+Nodes: TypeAlias = Iterable[str | Node] | Mapping[str, float]
+
+
+def nodes_in_order(nodes: Any) -> tuple[Node, ...]:
+    """Return the nodes, each with a name of its own, in the order given.
+
+    Raises:
+        InvalidType: no iterable of names and nodes, and no mapping of names to weights.
+        InvalidValue: two nodes of one name, or a name or weight that `Node` refuses.
+    """
+    found = _nodes(nodes)
+    _refuse_twins(sorted(node.name for node in found))
+    return tuple(found)
+
+
+def sorted_nodes(nodes: Any) -> tuple[Node, ...]:
+    """Return the nodes, each with a name of its own, sorted by name; raises what `nodes_in_order` does."""
+    found = _nodes(nodes)
+    found.sort(key=lambda node: node.name)
+    _refuse_twins([node.name for node in found])
+    return tuple(found)
+
+
+def one_node(node: str | Node) -> Node:
+    """Return a node for its name."""
+    return node if isinstance(node, Node) else Node(node)
+
+
+def integer(what: str, value: SupportsIndex, low: int, high: int) -> int:
+    """Return `value` as an int in low <= value <= high; `what` names it in an error."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise InvalidType(f"{what} must be an int, not {type(value).__name__}: {value!r}")
+    number = value.__index__()
+    if not low <= number <= high:
+        raise InvalidValue(f"{what} must be in {low} <= {what} <= {high}, not {number}")
+    return number
+
+
+def equal_weights(algorithm: str, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Return `nodes`, if all have weight 1; raise `InvalidValue` for an algorithm that knows no other."""
+    for node in nodes:
+        if node.weight != 1:
+            raise InvalidValue(
+                f"{algorithm} gives every node the same share, so {node.name!r} cannot have weight {node.weight:g}; "
+                "HashRing, Maglev and Rendezvous take weights"
+            )
+    return nodes
+
+
+def _nodes(nodes: Any) -> list[Node]:
+    if isinstance(nodes, str | bytes | Node) or not isinstance(nodes, Iterable):
+        raise InvalidType(f"nodes must be names, Nodes or a mapping of weights, not {nodes!r}")
+    if isinstance(nodes, Mapping):
+        return [Node(name, weight) for name, weight in nodes.items()]
+    return [one_node(node) for node in nodes]
+
+
+def _refuse_twins(names: list[str]) -> None:
+    for one, next_one in pairwise(names):
+        if one == next_one:
+            raise InvalidValue(f"two nodes are named {one!r}; every node needs a name of its own")

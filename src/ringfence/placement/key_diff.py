@@ -1,0 +1,77 @@
+"""Which keys move between two placements of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringfence.errors import InvalidType
+from ringfence.placement.protocol import Placement
+
+SAMPLE = 1 << 16
+"""How many keys the estimate of `KeyDiff.fraction` looks at."""
+
+
+class KeyDiff:
+    """The keys that change their owner from one placement to another, asked one by one or in batches.
+
+    Only a ring has arcs that can be listed; here both placements are asked for each key. So any two can be
+    compared, of one algorithm or of two: `KeyDiff(ring, maglev)` tells what a change of the algorithm moves.
+
+    Args:
+        old: the placement before.
+        new: the placement after.
+
+    Raises:
+        InvalidType: one of them is no `Placement`.
+    """
+
+    def __init__(self, old: Placement, new: Placement) -> None:
+        for placement in (old, new):
+            if not isinstance(placement, Placement):
+                raise InvalidType(
+                    f"a Placement is compared with a Placement, not {type(placement).__name__}: {placement!r}"
+                )
+        self._old, self._new = old, new
+
+    @cached_property
+    def fraction(self) -> float:
+        """The part of all keys that moves, 0.0 to 1.0, estimated.
+
+        It is the part of the 65,536 keys 0, 1, 2, …, so its standard error is at most 0.2 percentage points; the same
+        two placements always give the same number.
+        """
+        return float(self.moves_many(np.arange(SAMPLE, dtype=np.uint64)).mean())
+
+    def moves_key(self, key: str | bytes | int) -> bool:
+        """Tell whether the owner of `key` changes.
+
+        Raises:
+            InvalidType: the key is neither str, bytes nor int.
+            InvalidValue: an int out of range or a str with lone surrogates.
+        """
+        return bool(self.moves_many([key])[0])
+
+    def moves_many(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
+        """Tell of each key of a batch whether its owner changes; takes what `lookup_many` takes."""
+        batch = keys if isinstance(keys, np.ndarray | str | bytes) else list(keys)
+        moved: NDArray[np.bool_] = self._owners(self._old, batch) != self._owners(self._new, batch)
+        return moved
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        names = sorted({*self._old.nodes, *self._new.nodes})
+        return {name: position for position, name in enumerate(names)}
+
+    def _owners(self, placement: Placement, keys: Iterable[str | bytes | int]) -> NDArray[np.int64]:
+        if not placement.nodes:
+            return np.full(len(keys), -1)  # type: ignore[arg-type]  # a list or an array
+        positions = np.array([self._position[name] for name in placement.nodes])
+        owners: NDArray[np.int64] = positions[placement.lookup_many(keys)]
+        return owners
+
+    def __repr__(self) -> str:
+        return f"<KeyDiff of about {self.fraction:.2%} of the keys>"
