@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 import ringfence
-from ringfence import aio
+from ringfence import aio, compat
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "ringfence"
@@ -155,6 +155,9 @@ def undocumented(module: ModuleType) -> Iterator[str]:
             )
 
 
-@pytest.mark.parametrize("module", [ringfence, aio], ids=lambda module: module.__name__)
+COMPAT = [getattr(compat, name) for name in compat.__all__]
+
+
+@pytest.mark.parametrize("module", [ringfence, aio, *COMPAT], ids=lambda module: module.__name__)
 def test_public_names_are_documented(module: ModuleType) -> None:
     assert not list(undocumented(module))

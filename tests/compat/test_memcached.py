@@ -1,5 +1,7 @@
 """The rings of memcached clients: points and look-ups recorded from the clients themselves."""
 
+import hashlib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +22,20 @@ def test_libketama_with_weights(vectors: Vectors) -> None:
     for key, key_hash, point, server in recorded["samples_key_keyhash_point_server"]:
         assert ring[key] == ring.at(key_hash) == server
         assert (point, server) in ring.points
+
+
+@pytest.mark.slow
+def test_the_million_look_ups_of_libketamas_own_test(vectors: Vectors) -> None:
+    recorded = vectors("libketama_weighted")
+    ring = memcached.ring(dict(recorded["servers"]), client="libketama")
+    points, digest = ring.points, hashlib.md5(b"\n")
+    numbers = [point for point, _ in points]
+    for i in range(1000000):
+        key_hash = ring._rule.key_hash(str(i))
+        point, server = points[bisect_left(numbers, key_hash) % len(points)]
+        assert ring.at(key_hash) == server
+        digest.update(b"%d %d %s\n" % (key_hash, point, server.encode()))
+    assert digest.hexdigest() == recorded["md5_of_stream"]
 
 
 def test_libketama_of_61_equal_servers_has_39_hashes_each(vectors: Vectors) -> None:
