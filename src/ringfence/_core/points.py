@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence.errors import EmptyRing, InvalidType
+from ringfence.errors import EmptyRing, InvalidType, InvalidValue
 
 from .hashing import key_hash_many
 
@@ -29,7 +29,8 @@ if not cython.compiled:
         shift_table,
         sort_points,
     )
-    from ringfence._core._kernel_search import distinct, find, find_many, replica_count
+    from ringfence._core._kernel_search import distinct as distinct_owners
+    from ringfence._core._kernel_search import find, find_many, replica_count
 
 Words: TypeAlias = NDArray[np.uint64]
 Indices: TypeAlias = NDArray[np.uint32]
@@ -138,21 +139,34 @@ class Points:
         find_many(self._point_array, self._table_array, self._shift, self._owner_array, hashes, out)
         return out
 
-    def replicas(self, key: str | bytes | int, n: int) -> tuple[str, ...]:
+    def replicas(self, key: str | bytes | int, n: int, distinct: str | None = None) -> tuple[str, ...]:
         """Return the `n` distinct nodes met from the key's hash on, round the ring; the first owns the key.
 
         All nodes, in that order, when there are fewer than `n`.
 
+        Args:
+            key: what `lookup` takes.
+            n: how many; at least 1.
+            distinct: "zone" for nodes of as many zones as there are: first the nodes met whose zone is new, then, if
+                there are fewer zones than `n`, another of each zone, and so on. A node without a zone is one of its
+                own.
+
         Raises:
             EmptyRing: there is no node.
             InvalidType: a key of another type, or `n` is no int.
-            InvalidValue: `n` is less than 1, or a key out of range.
+            InvalidValue: `n` is less than 1, a key out of range, or `distinct` is neither "zone" nor None.
         """
+        if distinct is not None:
+            return self.spread(key, n, distinct)
         if self._count == 0:
             raise EmptyRing
         wanted = replica_count(n, len(self._names))
         start = find(self._points, self._table, self._shift, hash_key(key))
-        return distinct(self._owners, self._count, start, self._names, wanted)
+        return distinct_owners(self._owners, self._count, start, self._names, wanted)
+
+    def spread(self, key: str | bytes | int, n: int, distinct: str) -> tuple[str, ...]:  # noqa: ARG002
+        """Return `replicas(key, n, distinct)`; bare points know no zones, a ring does."""
+        raise InvalidValue(f"distinct={distinct!r} needs a ring, which knows its zones")
 
 
 def build(names: Sequence[str], counts: Sequence[int], seed: int) -> tuple[Words, Indices]:

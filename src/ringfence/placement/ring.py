@@ -15,6 +15,7 @@ from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 from ringfence.placement.arguments import Nodes, integer, one_node, sorted_nodes
 from ringfence.placement.migration import Migration
 from ringfence.placement.node import Node
+from ringfence.placement.zones import spread
 
 _MOST_POINTS = 1 << 28
 
@@ -95,6 +96,10 @@ class HashRing(points.Points):
             UnknownNode: the ring has no node of that name.
         """
         return self._members[self._position(name)]
+
+    def spread(self, key: str | bytes | int, n: int, distinct: str) -> tuple[str, ...]:
+        """Return `replicas(key, n, distinct)` where `distinct` is not None."""
+        return spread(self, key, n, distinct)
 
     def replicas_many(self, keys: Iterable[str | bytes | int], n: int) -> NDArray[np.uint32]:
         """Return `replicas(key, n)` of each key of a batch, as a row of uint32 indices into `ring.nodes`.

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence._core._checks import replica_count
 from ringfence._core.hashing import key_hash_many
-from ringfence.errors import EmptyRing, InvalidValue, UnknownNode
+from ringfence.errors import InvalidValue, UnknownNode
 from ringfence.placement.arguments import integer, one_node
 from ringfence.placement.key_diff import KeyDiff
 from ringfence.placement.node import Node
 from ringfence.placement.protocol import Placement
-from ringfence.placement.zones import check_distinct, spread
+from ringfence.placement.zones import spread
 
 
 class Snapshot:
@@ -103,13 +102,7 @@ class Snapshot:
             InvalidType: a key of another type, or `n` is no int.
             InvalidValue: `n` is less than 1, a key out of range, or `distinct` is neither "zone" nor None.
         """
-        if distinct is None:
-            return self.ranked(key, n)
-        check_distinct(distinct)
-        if not len(self):
-            raise EmptyRing
-        wanted = replica_count(n, len(self))
-        return spread(lambda most: self.ranked(key, most), self.node, wanted, len(self))
+        return self.ranked(key, n) if distinct is None else spread(self, key, n, distinct)
 
     def replicas_many(self, keys: Iterable[str | bytes | int], n: int) -> NDArray[np.uint32]:
         """Return `replicas(key, n)` of each key of a batch, as a row of uint32 indices into `nodes`.

@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
-from ringfence.errors import InvalidValue
-from ringfence.placement.node import Node
+from ringfence._core._checks import replica_count
+from ringfence.errors import EmptyRing, InvalidValue
+from ringfence.placement.protocol import Placement
 
 
-def check_distinct(distinct: object) -> None:
-    """Raise `InvalidValue` for anything but "zone"."""
+def spread(placement: Placement, key: str | bytes | int, n: int, distinct: str) -> tuple[str, ...]:
+    """Return `n` nodes over as many zones as there are.
+
+    In rounds: each takes the first node left of every zone, in the key's order of preference. So zones repeat only
+    when there are fewer than `n`, and then evenly. A node without a zone is one of its own.
+
+    Raises:
+        EmptyRing: there is no node.
+        InvalidType: a key of another type, or `n` is no int.
+        InvalidValue: `n` is less than 1, a key out of range, or `distinct` is not "zone".
+    """
     if distinct != "zone":
         raise InvalidValue(f"distinct must be 'zone' or None, not {distinct!r}")
+    if not placement.nodes:
+        raise EmptyRing
+    wanted = replica_count(n, len(placement.nodes))
+    found, left = _first_round(placement, key, wanted)
+    while len(found) < wanted:
+        more, left = _round(placement, left)
+        found += more
+    return tuple(found[:wanted])
 
 
-def spread(
-    ranked: Callable[[int], tuple[str, ...]], node: Callable[[str], Node], n: int, total: int
-) -> tuple[str, ...]:
-    """Return `n` nodes over as many zones as there are, in order of preference within each round of the zones.
-
-    Each round takes the first node left of every zone, so zones repeat only when there are fewer than `n`, and then
-    evenly. A node without a zone is one of its own.
-
-    Args:
-        ranked: gives the first so many nodes in order of preference.
-        node: gives the node of a name.
-        n: how many to return.
-        total: how many nodes there are.
-    """
-    asked = n
+def _first_round(placement: Placement, key: str | bytes | int, wanted: int) -> tuple[list[str], list[str]]:
+    # Near the key there are mostly zones enough; the whole order is seldom needed.
+    asked = wanted
     while True:
-        order = ranked(min(asked, total))
-        first, left = _round(order, node)
-        if len(first) >= n or len(order) == total:
-            break
+        found, left = _round(placement, placement.replicas(key, asked))
+        if len(found) >= wanted or asked >= len(placement.nodes):
+            return found, left
         asked *= 4
-    while len(first) < n and left:
-        more, left = _round(left, node)
-        first += more
-    return tuple(first[:n])
 
 
-def _round(order: tuple[str, ...] | list[str], node: Callable[[str], Node]) -> tuple[list[str], list[str]]:
+def _round(placement: Placement, order: Iterable[str]) -> tuple[list[str], list[str]]:
     zones: set[object] = set()
-    taken: list[str] = []
+    found: list[str] = []
     left: list[str] = []
     for name in order:
-        zone = _zone(node(name))
-        (left if zone in zones else taken).append(name)
+        zone = placement.node(name).zone
+        (found if zone is None or zone not in zones else left).append(name)
         zones.add(zone)
-    return taken, left
-
-
-def _zone(node: Node) -> object:
-    return ("alone", node.name) if node.zone is None else ("zone", node.zone)
+    return found, left
