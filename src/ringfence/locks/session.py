@@ -202,12 +202,13 @@ def keep_renewing(session: weakref.ref[ThreadSession], due: queue.SimpleQueue[li
         while not due.empty():
             claims += due.get()
         if (alive := session()) is None or alive.closed:
-            return
+            break
         try:
             alive.renew(claims)
         except Exception:
             report()
         del alive
+    due.put([])  # for another one: an interrupt while a thread starts makes the session start a second
 
 
 def stop(alarm: Alarm, due: queue.SimpleQueue[list[Claim]]) -> None:
