@@ -8,11 +8,14 @@ import pytest
 
 from ringfence.errors import (
     Aborted,
+    InDoubt,
     InvalidType,
     InvalidValue,
     NotHeld,
+    OutcomeUnknown,
     StoreTimeout,
 )
+from ringfence.transactions.outcome import Outcome
 
 Store = Any
 
@@ -53,6 +56,42 @@ def test_an_exception_rolls_back(store: Store) -> None:
         fail()
     assert list(cluster.keys()) == []
     cluster.put("k1", "the shards are free again")
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_it_can_be_ended_inside_its_block(store: Store, end: str) -> None:
+    cluster = store.open()
+    with cluster.transaction() as tx:
+        for number in range(20):
+            tx.put(f"k{number}", "v")
+        getattr(tx, end)()
+        with pytest.raises(NotHeld):
+            tx.commit()
+    assert len(list(cluster.keys())) == (20 if end == "commit" else 0)
+
+
+def test_what_is_in_doubt_is_not_rolled_back_at_the_end_of_the_block(file_store: Store) -> None:
+    """Its decision was written, and only the answer was lost."""
+    cluster = file_store.open()
+    decisions = cluster._view.coordinator.decisions
+    put = decisions.put_if_absent
+
+    def unanswered(gid: str, outcome: Outcome) -> Outcome:
+        put(gid, outcome)
+        raise OutcomeUnknown("no answer")
+
+    def transfer() -> None:
+        with cluster.transaction() as tx:
+            for number in range(20):
+                tx.put(f"k{number}", "v")
+            decisions.put_if_absent = unanswered
+            tx.commit()
+
+    with pytest.raises(InDoubt):
+        transfer()
+    decisions.put_if_absent = put
+    assert cluster.recover().aborted == 0
+    assert len(list(cluster.keys())) == 20
 
 
 def test_an_operation_that_failed_cannot_be_overlooked(store: Store) -> None:

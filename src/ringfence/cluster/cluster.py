@@ -162,9 +162,11 @@ class Cluster:
         try:
             yield transaction
         except BaseException:
-            transaction.rollback()
+            if not transaction.over:
+                transaction.rollback()
             raise
-        transaction.commit()
+        if not transaction.over:
+            transaction.commit()
 
     def rebalance(
         self,

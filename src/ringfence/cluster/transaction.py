@@ -51,6 +51,7 @@ class ClusterTransaction:
 
     Attributes:
         gid: the global transaction id.
+        over: it was committed or rolled back, or tried to be.
     """
 
     def __init__(self, view: View, joint: Joint) -> None:
@@ -58,7 +59,7 @@ class ClusterTransaction:
         self._view = view
         self._joint = joint
         self._failure: BaseException | None = None
-        self._over = False
+        self.over = False
 
     def get(self, key: Key, default: Value | None = None) -> Value | None:
         """Return the value of `key`, or `default` when there is no such key.
@@ -80,21 +81,28 @@ class ClusterTransaction:
         return self._do(delete(self._joint, key, stored(key)))
 
     def commit(self) -> None:
-        """Make all of it happen, or nothing; called at the end of the `with` block."""
-        self._over = True
+        """Make all of it happen, or nothing; called at the end of the `with` block, unless it is over by then."""
+        self._end()
         if self._failure is not None:
             run(self._joint.rollback())
             raise Aborted(self.gid, f"an operation in it failed: {self._failure}") from self._failure
         run(self._joint.commit())
 
     def rollback(self) -> None:
-        """Let nothing of it happen; called when the `with` block raises."""
-        self._over = True
+        """Let nothing of it happen; called when the `with` block raises, unless it is over by then."""
+        self._end()
         run(self._joint.rollback())
 
-    def _do(self, steps: Effects[T]) -> T:
-        if self._over:
+    def _end(self) -> None:
+        self._refuse_over()
+        self.over = True
+
+    def _refuse_over(self) -> None:
+        if self.over:
             raise NotHeld(self.gid)
+
+    def _do(self, steps: Effects[T]) -> T:
+        self._refuse_over()
         try:
             return run(steps)
         except BaseException as error:
