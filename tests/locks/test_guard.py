@@ -210,3 +210,36 @@ def test_writers_in_any_order_leave_a_rising_history(path: Path) -> None:
     assert written[-1] == 40
     assert all(error.mark > error.fence for error in refused)
     assert len(written) + len(refused) == 40
+
+
+def test_a_commit_inside_the_block_is_noticed_when_the_connection_begins_by_itself(path: Path) -> None:
+    with closing(
+        sqlite3.connect(path)
+    ) as connection:  # begins a transaction before an INSERT, if there is none
+        guard = Guard(connection, "x")
+        newer = Guard(path, "x")
+
+        def overtaken() -> None:
+            with guard.write(5):
+                connection.commit()
+                with newer.write(6):
+                    pass
+                connection.execute("INSERT INTO history VALUES (5)")
+
+        with newer, pytest.raises(StoreError, match="inside its block"):
+            overtaken()
+        assert not connection.in_transaction
+        assert connection.execute("SELECT * FROM history").fetchall() == []
+
+
+def test_rows_of_a_given_connection_may_be_of_any_kind(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = lambda cursor, row: dict(
+            zip([name for name, *_ in cursor.description], row, strict=True)
+        )
+        guard = Guard(connection, "x")
+        for fence in (5, 6):
+            with guard.write(fence):
+                pass
+        assert guard.mark() == 6
+        assert guard.path == str(path)

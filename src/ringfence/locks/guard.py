@@ -106,10 +106,11 @@ class Guard:
 
     def _mark(self, connection: sqlite3.Connection) -> int:
         table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ringfence_guard'"
-        if not connection.execute(table).fetchall():
+        cursor = _cursor(connection)
+        if not cursor.execute(table).fetchall():
             return 0
         select = "SELECT fence FROM ringfence_guard WHERE resource = ?"
-        rows = connection.execute(select, (self.resource,)).fetchall()
+        rows = cursor.execute(select, (self.resource,)).fetchall()
         return int(rows[0][0]) if rows else 0
 
     @contextmanager
@@ -127,12 +128,15 @@ class Guard:
             raise InvalidValue("the connection is in a transaction already; commit it before a guarded write")
         with translating(self.path):
             connection.execute("BEGIN IMMEDIATE")
+            connection.execute("SAVEPOINT ringfence_guarded")
 
     def _commit(self, connection: sqlite3.Connection) -> None:
-        if not connection.in_transaction:
-            raise StoreError(
+        try:  # the savepoint goes with its transaction; a connection may have begun another one by itself
+            connection.execute("RELEASE ringfence_guarded")
+        except sqlite3.OperationalError as error:
+            raise translate(self.path, error) or StoreError(
                 "a guarded write was committed or rolled back inside its block; leave that to the block"
-            )
+            ) from error
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -171,8 +175,15 @@ def _path(database: object) -> str:
     return sqlite_path(path) if "://" in path else path
 
 
+def _cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:
+    """A cursor whose rows are tuples, whatever those of the caller's connection are."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor
+
+
 def _path_of(connection: sqlite3.Connection) -> str:
-    for _, name, path in connection.execute("PRAGMA database_list").fetchall():
+    for _, name, path in _cursor(connection).execute("PRAGMA database_list").fetchall():
         if name == "main":
             return str(path) or ":memory:"
     return ":memory:"
