@@ -61,9 +61,7 @@ def connect(path: str | os.PathLike[str], *, timeout: float) -> Connection:
         StoreDamaged: the file is not an SQLite database.
         StoreTimeout: another process kept it locked for longer than `timeout`.
     """
-    name = os.fspath(path)
-    if name in ("", ":memory:"):
-        raise InvalidValue(f"{name!r} names no file; give the path of one")
+    name = absolute(path)
     _refuse_inherited(name)
     with translating(name):
         connection = sqlite3.connect(
@@ -84,6 +82,18 @@ def connect(path: str | os.PathLike[str], *, timeout: float) -> Connection:
             connection.close()
             raise
     return connection
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Return `path` so that it names the same file after the process has changed its folder.
+
+    Raises:
+        InvalidValue: it names no file.
+    """
+    name = os.fspath(path)
+    if name in ("", ":memory:"):
+        raise InvalidValue(f"{name!r} names no file; give the path of one")
+    return os.path.abspath(name)
 
 
 def _write_ahead(connection: Connection, deadline: float) -> None:
@@ -218,7 +228,7 @@ class Pool:
     def __init__(
         self, path: str, *, timeout: float, prepare: Callable[[Connection], None] | None = None
     ) -> None:
-        self.path = path
+        self.path = absolute(path)
         self._timeout = timeout
         self._prepare = prepare
         self._idle: list[Connection] = []
@@ -245,9 +255,9 @@ class Pool:
         return _Borrowed(self)
 
     def give(self, connection: Connection) -> None:
-        """Take back a connection that is in no transaction."""
+        """Take back a connection; one that an interrupt left in a transaction is closed."""
         with self._guard:
-            if not self._closed and self._process == os.getpid():
+            if not self._closed and self._process == os.getpid() and not connection.in_transaction:
                 self._idle.append(connection)
                 return
         connection.close()

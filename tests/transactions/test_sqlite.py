@@ -109,6 +109,33 @@ def test_a_pool_reuses_connections_and_prepares_each_once(tmp_path: Path) -> Non
         pool.take()
 
 
+def test_a_pool_keeps_no_connection_that_is_in_a_transaction(tmp_path: Path) -> None:
+    """An interrupt can leave one so, and what others then wrote on it would not be committed."""
+    pool = _sqlite.Pool(str(tmp_path / "a.db"), timeout=1)
+    connection = pool.take()
+    connection.execute("BEGIN")
+    pool.give(connection)
+    with pool.borrow() as other:
+        assert not other.in_transaction
+    pool.close()
+
+
+def test_a_pool_stays_with_its_file_when_the_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    pool = _sqlite.Pool("a.db", timeout=1)
+    first = pool.take()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    second = pool.take()
+    assert first.file == second.file
+    pool.give(first)
+    pool.give(second)
+    pool.close()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def in_child(work: Callable[[], bool]) -> bool:
     child = os.fork()
     if child == 0:
