@@ -1,5 +1,6 @@
 """What a prepared branch commits is what its application saw, to the byte."""
 
+import enum
 import os
 import sqlite3
 import time
@@ -178,6 +179,68 @@ def test_parameters_are_copied(participant: SqliteParticipant, path: Path) -> No
     assert [row[1] for row in content(path)[2][1]] == [b"before", b"view"]
 
 
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+def test_parameters_are_kept_as_they_were_adapted(participant: SqliteParticipant, path: Path) -> None:
+    """Whoever commits, perhaps a recovery in another process, may have other adapters."""
+    sqlite3.register_adapter(Colour, lambda colour: colour.name)
+    sqlite3.register_adapter(bool, lambda value: "yes" if value else "no")
+    try:
+        branch = participant.begin(GID)
+        branch.execute("INSERT INTO t (x) VALUES (?), (?)", (Colour.RED, True))
+        seen = everything(branch)
+        participant.prepare(GID)
+    finally:
+        for kind in (Colour, bool):
+            del sqlite3.adapters[kind, sqlite3.PrepareProtocol]
+    participant.commit(GID)
+    assert content(path) == seen
+    assert [row[1] for row in seen[2][1]] == ["RED", "yes"]
+
+
+@pytest.mark.parametrize("unused", ["$", "", 1])
+def test_names_that_are_not_used_do_no_harm(participant: SqliteParticipant, path: Path, unused: str) -> None:
+    branch = participant.begin(GID)
+    branch.execute("INSERT INTO t (x) VALUES (:x)", {"x": 1, unused: 2})
+    seen = everything(branch)
+    participant.prepare(GID)
+    participant.commit(GID)
+    assert content(path) == seen
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH other AS (SELECT 9 AS id) UPDATE t SET x = 1 WHERE id IN other",
+        "EXPLAIN INSERT INTO t (x) VALUES (1)",
+    ],
+)
+def test_a_write_that_changed_no_row_is_kept_too(
+    participant: SqliteParticipant, path: Path, sql: str
+) -> None:
+    branch = participant.begin(GID)
+    branch.execute("INSERT INTO log (said) VALUES (1)")
+    branch.execute(sql)
+    branch.execute("INSERT INTO log (said) SELECT changes()")
+    branch.execute("INSERT INTO t (x) SELECT 1 WHERE changes() = 1")
+    seen = everything(branch)
+    participant.prepare(GID)
+    participant.commit(GID)
+    assert content(path) == seen
+
+
+@pytest.mark.parametrize(
+    "sql", ["WITH a AS (SELECT 1) SELECT * FROM a", "EXPLAIN SELECT 1", "SELECT 'DELETE'"]
+)
+def test_reads_need_no_second_phase(participant: SqliteParticipant, sql: str) -> None:
+    branch = participant.begin(GID)
+    branch.execute(sql)
+    assert not branch.wrote
+    participant.rollback(GID)
+
+
 @pytest.mark.parametrize("bad", [(object(),), ([1],), "ab", 7, ({1: 2},)])
 def test_other_parameters_are_refused(participant: SqliteParticipant, bad: object) -> None:
     with pytest.raises(InvalidType, match="parameter"):
@@ -201,6 +264,8 @@ def test_other_parameters_are_refused(participant: SqliteParticipant, bad: objec
         ("VACUUM", "connection of your own"),
         ("CREATE TEMP TABLE x (y)", "no other connection"),
         ("create /* */ temporary view x AS SELECT 1", "no other connection"),
+        ("CREATE TABLE temp.x (y)", "no other connection"),
+        ('create unique index if not exists "TEMP" . x ON t (y)', "no other connection"),
         ("DELETE FROM ringfence_intent", "prepared work is kept"),
     ],
 )

@@ -5,13 +5,20 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ringfence.errors import InvalidType
 from ringfence.transactions.participants.sqlite.deterministic import Answers
 
-_PLAIN = frozenset({str, int, float, bytes, bool, type(None)})
+_EXACT: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,  # str() of an enum may be its name
+    int: int,
+    float: float,
+    bytes: bytes,
+}
+_PLAIN = frozenset({*_EXACT, type(None)})
+_BYTES = "$"
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -47,17 +54,27 @@ def freeze(parameters: Parameters) -> Parameters:
     if type(parameters) is tuple and _PLAIN.issuperset(map(type, parameters)):  # by far the most frequent
         return parameters
     if isinstance(parameters, Mapping):
-        return dict(zip(parameters, freeze(list(parameters.values())), strict=True))
+        named = {
+            name: value for name, value in parameters.items() if isinstance(name, str) and name != _BYTES
+        }
+        return dict(zip(named, freeze(list(named.values())), strict=True))
     if isinstance(parameters, str | bytes) or not isinstance(parameters, Sequence):
         raise InvalidType(f"parameters are a sequence or a mapping, not {parameters!r}")
     return tuple(map(_plain, parameters))
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, bytes | bytearray | memoryview):
+    if value is None:
+        return None
+    if isinstance(value, bytearray | memoryview):
         return bytes(value)
-    if value is None or isinstance(value, str | int | float):
-        return value
+    if isinstance(
+        value, str | int | float | bytes
+    ):  # adapted here, for another process may have other adapters
+        value = sqlite3.adapt(value, sqlite3.PrepareProtocol, value)
+    for kind, exact in _EXACT.items():
+        if isinstance(value, kind):
+            return exact(value)
     raise InvalidType(f"a parameter is str, int, float, bytes or None, not {value!r}")
 
 
@@ -72,11 +89,11 @@ def decode(text: str) -> list[Statement]:
 
 
 def _tag(value: bytes) -> dict[str, str]:
-    return {"$": base64.b64encode(value).decode()}
+    return {_BYTES: base64.b64encode(value).decode()}
 
 
 def _untag(found: dict[str, Any]) -> Any:
-    return base64.b64decode(found["$"]) if "$" in found else found
+    return base64.b64decode(found[_BYTES]) if _BYTES in found else found
 
 
 def run_again(connection: sqlite3.Connection, answers: Answers, statements: Iterable[Statement]) -> None:

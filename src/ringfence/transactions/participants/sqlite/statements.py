@@ -9,16 +9,21 @@ from ringfence.errors import InvalidType, InvalidValue
 
 _SKIPPED = r"(?:[\s;\ufeff]|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*"
 _FIRST = re.compile(_SKIPPED + r"(\w*)", re.DOTALL)
-_TEMPORARY = re.compile(_SKIPPED + r"create" + _SKIPPED + r"temp", re.DOTALL | re.IGNORECASE)
+_KIND = r"(?:unique|virtual)?_(?:table|view|index|trigger)_(?:if_not_exists)?"
+_TEMPORARY = re.compile(
+    rf"_create_(?:temp|{_KIND}_[\"'`\[]?temp[\"'`\]]?_\.)".replace("_", _SKIPPED), re.DOTALL | re.IGNORECASE
+)
 _OUR_TABLES = re.compile(r"ringfence_(?:intent|settled|start)\b", re.IGNORECASE)
 
-_READS = frozenset({"select", "values", "explain", "with", ""})
+_READS = frozenset({"select", "values", ""})
+_READS_OR_WRITES = frozenset({"with", "explain"})
+_WRITES = re.compile(r"\b(?:insert|update|delete|replace)\b", re.IGNORECASE)
 _ENDS = frozenset({"begin", "commit", "end", "rollback", "savepoint", "release"})
 _ESCAPES = frozenset({"attach", "detach", "pragma", "vacuum"})
 
 
 def is_read(sql: str) -> bool:
-    """Does `sql` begin like a statement that only reads? One with `WITH` may still write.
+    """Does `sql` only read? One that changes no row may still count as writing: it sets what `changes()` says.
 
     Raises:
         InvalidType: it is not a string.
@@ -41,4 +46,4 @@ def _is_read(sql: str) -> bool:
         raise InvalidValue(f"{sql!r} makes something that no other connection sees; use an ordinary table")
     if _OUR_TABLES.search(sql):
         raise InvalidValue(f"{sql!r} touches the tables in which prepared work is kept")
-    return first in _READS
+    return first in _READS or (first in _READS_OR_WRITES and not _WRITES.search(sql))
