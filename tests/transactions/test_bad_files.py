@@ -47,6 +47,20 @@ def test_a_damaged_page_is_noticed(bank: Bank) -> None:
         tx["east"].execute("SELECT * FROM big")
 
 
+def test_a_damaged_page_of_the_intents_is_noticed(bank: Bank) -> None:
+    with bank.manager() as tm:
+        transfer(tm)
+    connection = sqlite3.connect(bank.folder / "east.db")
+    sought = "SELECT rootpage FROM sqlite_master WHERE name = 'ringfence_intent'"
+    [(page,)] = connection.execute(sought).fetchall()
+    connection.close()
+    with (bank.folder / "east.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    with bank.manager() as tm, pytest.raises(StoreDamaged, match="malformed"), tm.transaction() as tx:
+        tx["east"].execute("SELECT 1")
+
+
 def test_a_damaged_decision_is_not_guessed(bank: Bank) -> None:
     with bank.manager() as tm:
         gid = transfer(tm)

@@ -95,6 +95,18 @@ def test_a_transaction_that_is_over_says_so(tm: TransactionManager) -> None:
         tx["east"]
 
 
+def test_a_branch_that_is_over_writes_into_no_other(tm: TransactionManager) -> None:
+    """They use the same connection, one after the other."""
+    with tm.transaction() as tx:
+        left = tx["east"]
+        left.execute("SELECT 1")
+    with tm.transaction() as tx:
+        tx["east"].execute("SELECT 1")
+        with pytest.raises(Aborted, match="it is over"):
+            left.execute("UPDATE account SET balance = 1")
+        assert not tx["east"].wrote
+
+
 def test_prepared_work_of_another_is_named(tm: TransactionManager, tmp_path: Path) -> None:
     stuck = SqliteParticipant(tmp_path / "east.db")
     stuck.begin("other.1.1").execute("UPDATE account SET balance = 7")

@@ -216,3 +216,20 @@ def test_there_is_no_gap_between_work_and_intent(
     assert slipped_in == []
     assert any("ringfence_intent VALUES" in sql for sql in tried)
     participant.commit(GID)
+
+
+def test_the_first_guards_change_nothing_in_what_is_committed(
+    participant: SqliteParticipant, plain: sqlite3.Connection
+) -> None:
+    """A trigger makes SQLite find all rows of an UPDATE before it changes the first one, and ask random() otherwise."""
+    plain.execute("CREATE TABLE dice (id INTEGER PRIMARY KEY, x)")
+    plain.executemany("INSERT INTO dice VALUES (?, 0)", [(number,) for number in range(50)])
+    for number in (1, 2):
+        branch = participant.begin(f"main.1.{number}")
+        branch.execute("UPDATE dice SET x = random() WHERE random() % 2 = 0")
+        seen = branch.execute("SELECT * FROM dice ORDER BY id")
+        participant.prepare(f"main.1.{number}")
+        participant.commit(f"main.1.{number}")
+        assert plain.execute("SELECT * FROM dice ORDER BY id").fetchall() == seen
+        counted = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'dice'"
+        assert plain.execute(counted).fetchone() == (3,)

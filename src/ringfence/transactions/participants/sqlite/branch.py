@@ -39,6 +39,7 @@ class SqliteBranch:
     Attributes:
         gid: the transaction.
         wrote: it ran something that can change the file.
+        over: it has ended, or is being ended.
     """
 
     def __init__(self, gid: Gid, connection: Connection) -> None:
@@ -48,6 +49,7 @@ class SqliteBranch:
         self.connection = connection
         self.redo: list[redo.Statement] = []
         self.failed: BaseException | None = None
+        self.over = False
         self._answers: Answers = connection.companion
 
     def execute(self, sql: str, parameters: redo.Parameters = ()) -> Result:
@@ -105,6 +107,6 @@ class SqliteBranch:
     def _connected(self) -> Connection:
         if self.process != os.getpid():
             raise Aborted(str(self.gid), "its process was forked; only the parent can go on with it")
-        if not self.connection.in_transaction:
+        if self.over or not self.connection.in_transaction:  # it may be in another branch's
             raise Aborted(str(self.gid), "it is over, or SQLite rolled it back")
         return self.connection

@@ -28,22 +28,24 @@ _UNGUARDED = f"""
 """
 
 
-def install(connection: sqlite3.Connection) -> bool:
-    """Guard every ordinary table that is not guarded yet, in the transaction that is open; was there any?
+def install(connection: sqlite3.Connection) -> list[str]:
+    """Guard every ordinary table that is not guarded yet, in the transaction that is open; return the new triggers.
 
     A view is guarded by the tables beneath it. Virtual tables cannot have such triggers, and those that hold their
     data must not: SQLite 3.40 crashes. Tables whose names begin with `ringfence_` are the library's own.
     """
-    found = connection.execute(_UNGUARDED).fetchall()
-    for table, operation in found:
-        connection.execute(_trigger(table, operation))
-    return bool(found)
+    added = []
+    for table, operation in connection.execute(_UNGUARDED).fetchall():
+        # named at random: a table that was renamed keeps its triggers, and leaves its name to another one
+        name = f"ringfence_guard_{operation}_{secrets.token_hex(8)}"
+        connection.execute(_trigger(name, table, operation))
+        added.append(name)
+    return added
 
 
-def _trigger(table: str, operation: str) -> str:
-    # named at random: a table that was renamed keeps its triggers, and leaves its name to another one
+def _trigger(name: str, table: str, operation: str) -> str:
     quoted = table.replace('"', '""')
     return (
-        f'CREATE TRIGGER ringfence_guard_{operation}_{secrets.token_hex(8)} BEFORE {operation} ON "{quoted}" '
+        f'CREATE TRIGGER {name} BEFORE {operation} ON "{quoted}" '
         f"WHEN EXISTS (SELECT 1 FROM ringfence_intent) BEGIN SELECT RAISE(ABORT, '{_MESSAGE}'); END"
     )

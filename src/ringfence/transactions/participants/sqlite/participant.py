@@ -22,7 +22,7 @@ import sqlite3
 import time
 
 from ringfence import _sqlite
-from ringfence._sqlite import Connection, Pool, immediate
+from ringfence._sqlite import Connection, Pool, immediate, translating
 from ringfence.errors import Aborted, HeuristicOutcome, InDoubt, InvalidValue
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome, Vote
@@ -57,14 +57,15 @@ class SqliteParticipant:
             raise InvalidValue(f"the branch of {gid} on {self.path!r} is open already")
         connection = self._pool.take()
         try:
-            self._lock(connection)
-            connection.execute("SAVEPOINT ringfence_work")
-            connection.execute(Answers.START)
+            with translating(self.path):
+                self._lock(connection)
+                connection.execute("SAVEPOINT ringfence_work")
+                connection.execute(Answers.START)
+            connection.companion.begin()
+            branch = self._branches[gid] = SqliteBranch(parsed, connection)
         except BaseException:
             connection.close()
             raise
-        connection.companion.begin()
-        branch = self._branches[gid] = SqliteBranch(parsed, connection)
         return branch
 
     def prepare(self, gid: str) -> Vote:
@@ -76,10 +77,9 @@ class SqliteParticipant:
             branch.refuse_failed()
             if not branch.wrote:
                 return Vote.READ_ONLY
-            kept = redo.encode(branch.redo)
             connection.execute("ROLLBACK TO ringfence_work")
-            self._guard(connection)
-            keep_intent(connection, gid, kept)
+            added = self._guard(connection)
+            keep_intent(connection, gid, redo.encode([*map(_without, added), *branch.redo]))
             _sqlite.commit(connection)
             return Vote.YES
 
@@ -90,6 +90,7 @@ class SqliteParticipant:
             if kept is not None:
                 connection.execute("DELETE FROM ringfence_intent WHERE gid = ?", (gid,))
                 self._run_again(connection, gid, kept[0])
+                self._guard(connection)
 
     def commit_one_phase(self, gid: str) -> None:
         """Commit the branch as it is, marked in the same transaction."""
@@ -151,13 +152,19 @@ class SqliteParticipant:
         branch = self._branches.pop(gid, None)
         if branch is not None and branch.process != os.getpid():
             return None  # the parent's
+        if branch is not None:
+            branch.over = True
         return branch
 
-    def _guard(self, connection: Connection) -> None:
+    def _guard(self, connection: Connection) -> list[str]:
         """Install what guards are missing; looked for only when the schema has changed since they were complete."""
         [(version,)] = connection.execute("PRAGMA schema_version")
-        if version != self._guarded and not guards.install(connection):
+        if version == self._guarded:
+            return []
+        added = guards.install(connection)
+        if not added:
             self._guarded = version
+        return added
 
     def _prepared_before(self, gid: str) -> Vote:
         if gid in self.prepared():
@@ -180,6 +187,11 @@ class SqliteParticipant:
 def keep_intent(connection: Connection, gid: str, kept: str) -> None:
     """Put the intent of `gid` into the file; it stands there until the branch is committed or rolled back."""
     connection.execute("INSERT INTO ringfence_intent VALUES (?, ?)", (gid, kept))
+
+
+def _without(guard: str) -> redo.Statement:
+    """What a record begins with: its statements ran without that guard, and a trigger changes the order of work."""
+    return redo.Statement(f"DROP TRIGGER IF EXISTS {guard}", (), False, 0, [])
 
 
 class _Last:
