@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ringfence._core.hashing import xxh64, xxh64_many
 from ringfence.compat._arguments import integer, key_bytes, key_list, members, whole
 from ringfence.compat._envoy_bounded import Loads, choose
+from ringfence.compat._ring import distinct
 from ringfence.compat._snapshot import Moves, Snapshot, differing
 from ringfence.errors import InvalidType, InvalidValue
 
@@ -26,12 +27,13 @@ class Maglev(Snapshot):
     A key stands for what the hash policy hashes, such as the value of one header; `pick` takes the hash itself.
     """
 
-    __slots__ = ("_size", "_table")
+    __slots__ = ("_size", "_table", "_with_slots")
 
     def __init__(self, hosts: Mapping[str, int], table_size: int) -> None:
         super().__init__(dict(hosts))
         self._size = _prime(integer("table_size", table_size, 2, _MOST_SLOTS))
         self._table = _table(self._members, self._size)
+        self._with_slots = len(np.unique(self._table))
 
     @property
     def table(self) -> NDArray[np.uint32]:
@@ -89,8 +91,7 @@ class Maglev(Snapshot):
             InvalidValue: as for `lookup`, or `n` is less than 1.
         """
         place = xxh64(key_bytes(key))
-        picked = _distinct(self.pick(place, attempt) for attempt in count())
-        return tuple(islice(picked, self._wanted(n)))
+        return tuple(distinct((self.pick(place, attempt) for attempt in count()), self._wanted(n)))
 
     def replicas_many(self, keys: Iterable[str | bytes], n: int) -> NDArray[np.uint32]:
         """Return the `replicas` of a batch of keys, one row a key, as uint32 indices into `nodes`."""
@@ -117,7 +118,7 @@ class Maglev(Snapshot):
         return type(self)(checked_hosts(members), self._size)
 
     def _wanted(self, n: int) -> int:
-        return min(integer("n", n, 1), len(np.unique(self._table)))
+        return min(integer("n", n, 1), self._with_slots)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Maglev):
@@ -182,14 +183,6 @@ def _turns(shares: list[float]) -> Iterator[int]:
 def _first_round(target: float, share: float, least: int) -> int:
     number = max(least, int(target / share) - 1)  # at most one or two too low, for the division rounds
     return next(round_ for round_ in count(number) if round_ * share >= target)
-
-
-def _distinct(names: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name not in seen:
-            seen.add(name)
-            yield name
 
 
 def _prime(number: int) -> int:

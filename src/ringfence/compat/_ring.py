@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
-from typing import Any, NamedTuple, Self, TypeAlias, cast
+from itertools import chain
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from ringfence.errors import InvalidType, InvalidValue
 from ringfence.placement.migration import Migration
 
 Indices: TypeAlias = NDArray[np.uint32]
+T = TypeVar("T")
 
 
 class Rule(NamedTuple):
@@ -161,9 +162,7 @@ class Ring(Snapshot):
 
     def _distinct(self, key: Any, wanted: int) -> Iterator[int]:
         start = self._position(self._rule.key_hash(key))
-        count = len(self._points)
-        walk = chain(islice(self._owners, start, count), islice(self._owners, start))
-        return islice(dict.fromkeys(_until(walk, wanted)), wanted)
+        return distinct(round_from(self._owners, start, len(self._points)), wanted)
 
     def _wanted(self, n: int) -> int:
         return min(_arguments.integer("n", n, 1), self._with_points)
@@ -197,13 +196,23 @@ def last_wins(points: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return sorted(dict(points).items())
 
 
-def _until(owners: Iterable[int], wanted: int) -> Iterator[int]:
-    seen: set[int] = set()
+def round_from(owners: list[T], start: int, count: int) -> Iterator[T]:
+    """Yield the owners of the `count` points of a circle, from that at `start` on and round."""
+    for place in range(start, count):
+        yield owners[place]
+    for place in range(min(start, count)):
+        yield owners[place]
+
+
+def distinct(owners: Iterable[T], wanted: int) -> Iterator[T]:
+    """Yield the first `wanted` distinct owners, or all; looks no further than it has to."""
+    seen: set[T] = set()
     for owner in owners:
-        seen.add(owner)
-        yield owner
-        if len(seen) == wanted:
-            return
+        if owner not in seen:
+            seen.add(owner)
+            yield owner
+            if len(seen) == wanted:
+                return
 
 
 def _searched(nodes: tuple[str, ...], points: list[int], owners: list[int], rule: Rule) -> Points:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ from ringfence._core.hashing import murmur3_64
 from ringfence.compat import _md5
 from ringfence.compat._arguments import integer, key_list, name_of, one_of
 from ringfence.compat._cassandra_murmur3 import murmur3_of_java
+from ringfence.compat._ring import distinct, round_from
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 
 Replication: TypeAlias = int | Mapping[str, int] | Mapping[str, str] | Mapping[str, int | str]
@@ -133,10 +133,10 @@ class TokenRing:
             InvalidValue: an int that is no token, an unknown strategy, or data centres without a topology.
         """
         start = bisect_left(self._tokens, self._token(key_or_token))
-        walk = chain(islice(self._owners, start, len(self._tokens)), islice(self._owners, start))
+        walk = round_from(self._owners, start, len(self._tokens))
         strategy = _strategy(replication)
         if isinstance(strategy, int):
-            return tuple(islice(dict.fromkeys(walk), strategy))
+            return tuple(distinct(walk, strategy))
         if self._places is None:
             raise InvalidValue("replication by data centre needs the topology: TokenRing(tokens, topology)")
         return self._places.replicas(walk, strategy)
