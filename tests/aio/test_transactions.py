@@ -44,6 +44,12 @@ async def test_a_transaction_happens_on_all_participants(tm: TransactionManager)
     assert await tm.outcome(gid) == "committed"
 
 
+async def test_arguments_may_be_named(tm: TransactionManager) -> None:
+    async with tm.transaction() as tx:
+        await tx["east"].execute("UPDATE account SET balance = ?", parameters=(1,))
+    assert await balances(tm) == [1, 100]
+
+
 async def test_an_exception_rolls_back(tm: TransactionManager) -> None:
     tx = tm.transaction()
 

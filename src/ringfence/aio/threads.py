@@ -51,7 +51,8 @@ class Threaded:
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         place = self._threads.wait if method == "begin" else self._threads.work
-        return partial(place, getattr(self._store, method))
+        function = getattr(self._store, method)
+        return lambda *arguments, **named: place(partial(function, *arguments, **named))
 
 
 def threaded(store: Any, threads: Threads) -> Any:

@@ -194,9 +194,9 @@ class Branch:
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
-        async def call(*arguments: Any) -> Any:
+        async def call(*arguments: Any, **named: Any) -> Any:
             branch = await self._transaction.branch(self._name)
-            return await getattr(branch, method)(*arguments)
+            return await getattr(branch, method)(*arguments, **named)
 
         return call
 
