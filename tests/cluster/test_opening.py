@@ -144,3 +144,15 @@ def test_a_wrong_argument_is_refused(store: Store, options: dict[str, Any], erro
 def test_wrong_shards_are_refused(shards: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Cluster(shards, decisions="memory://refused", locks="memory://refused")
+
+
+def test_files_given_under_each_others_names_are_refused(store: Store) -> None:
+    cluster = store.open()
+    for number in range(30):
+        cluster.put(number, "v")
+    cluster.close()
+    store.urls["a"], store.urls["b"] = store.urls["b"], store.urls["a"]
+    with pytest.raises(InvalidValue, match=r"holds key .* give each shard its own file"):
+        store.open(name="other")
+    store.urls["a"], store.urls["b"] = store.urls["b"], store.urls["a"]
+    assert len(list(store.open(name="other").keys())) == 30

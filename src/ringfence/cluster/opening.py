@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import partial
 
+from ringfence.cluster.entries import FIRST, original
 from ringfence.cluster.joint import Branches, together
 from ringfence.cluster.shards import no_ring
 from ringfence.cluster.state import RingState
 from ringfence.cluster.view import View, load, newest
-from ringfence.errors import EmptyRing, InvalidValue, UnknownNode
+from ringfence.errors import EmptyRing, InDoubt, InvalidValue, StaleRing, StoreError, UnknownNode
 from ringfence.placement import HashRing
 from ringfence.protocol import Call, Effects
+
+LOOKED_AT = 16
+"""Keys of each shard that are looked at when it is opened."""
 
 
 def open_cluster(view: View, ring: HashRing | None) -> Effects[None]:
@@ -21,6 +25,7 @@ def open_cluster(view: View, ring: HashRing | None) -> Effects[None]:
         InvalidValue: the shards have another ring than `ring`, or new shards hold keys already.
         UnknownNode: the ring names a shard that `view` does not have.
         StoreDamaged: a shard of the ring has lost its state.
+        InvalidValue: a shard holds the keys of another one.
     """
     states = yield from load(view)
     if not states:
@@ -31,6 +36,7 @@ def open_cluster(view: View, ring: HashRing | None) -> Effects[None]:
     for name in view.state.names:
         if name not in states:
             yield from _check_joining(view, name)
+        yield from _check_placed(view, name)
     check_same(view.state.ring, ring)
 
 
@@ -66,6 +72,24 @@ def _check_joining(view: View, name: str) -> Effects[None]:
     prepared = yield Call(shard.participant, "prepared")
     if not prepared and (yield Call(shard, "state")) is None:
         raise no_ring(name)
+
+
+def _check_placed(view: View, name: str) -> Effects[None]:
+    """Refuse a shard whose first keys belong elsewhere: its file was given under the name of another one.
+
+    Raises:
+        InvalidValue: they do.
+    """
+    try:
+        keys = yield Call(view.shard(name), "page", (view.state.epoch, FIRST, None, LOOKED_AT))
+    except (StaleRing, InDoubt, StoreError):
+        return  # whoever needs this shard will see for themselves
+    for key in map(original, keys):
+        if name not in view.state.places(key):
+            raise InvalidValue(
+                f"shard {name!r} holds key {key!r}, which belongs on {view.state.ring[key]!r}; "
+                f"give each shard its own file"
+            )
 
 
 def check_known(names: Collection[str], shards: Mapping[str, object]) -> None:
