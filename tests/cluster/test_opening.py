@@ -156,3 +156,12 @@ def test_files_given_under_each_others_names_are_refused(store: Store) -> None:
         store.open(name="other")
     store.urls["a"], store.urls["b"] = store.urls["b"], store.urls["a"]
     assert len(list(store.open(name="other").keys())) == 30
+
+
+def test_a_file_that_sorts_text_otherwise_is_refused(file_store: Store) -> None:
+    connection = sqlite3.connect(file_store.urls["a"].removeprefix("sqlite:///"))
+    connection.execute("PRAGMA encoding = 'UTF-16'")
+    connection.execute("CREATE TABLE other (x)")
+    connection.close()
+    with pytest.raises(InvalidValue, match="keeps text in UTF-16"):
+        file_store.open()

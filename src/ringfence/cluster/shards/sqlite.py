@@ -24,7 +24,7 @@ from ringfence.cluster import rules
 from ringfence.cluster.entries import StoredKey, Value, size
 from ringfence.cluster.shards import Mark, Row, no_ring
 from ringfence.cluster.state import RingState
-from ringfence.errors import StoreTimeout
+from ringfence.errors import InvalidValue, StoreTimeout
 from ringfence.transactions.participants.sqlite import SqliteParticipant
 from ringfence.transactions.participants.sqlite.branch import SqliteBranch
 
@@ -229,6 +229,13 @@ class SqliteShardBranch:
 
 
 def _make_tables(connection: Connection) -> None:
+    [(encoding,)] = connection.execute("PRAGMA encoding")
+    if (
+        encoding != "UTF-8"
+    ):  # there SQLite sorts text otherwise, and a listing of several shards would miss keys
+        raise InvalidValue(
+            f"{connection.path!r} keeps text in {encoding}; a shard needs UTF-8, as in a new file"
+        )
     connection.executescript(TABLES)
 
 
