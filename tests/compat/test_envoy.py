@@ -108,7 +108,7 @@ def test_the_maglev_is_a_placement() -> None:
     assert more.epoch == 1
     assert more.without_node("d:1") == maglev != more
     diff = maglev.diff(more)
-    assert diff.moves_many(keys).tolist() == [maglev[key] != more[key] for key in keys]
+    assert diff.affected(keys).tolist() == [maglev[key] != more[key] for key in keys]
     assert 0.3 < diff.fraction < 0.5
     with pytest.raises(InvalidValue, match="cannot be compared"):
         maglev.diff(envoy.maglev(["a:1"], 7))

@@ -42,7 +42,7 @@ def test_ignite_is_a_placement() -> None:
     assert more.without_node("d") == affinity != more
     assert {more[key] for key in keys if more[key] != affinity[key]} == {"d"}
     diff = affinity.diff(more)
-    assert diff.moves_many(keys).tolist() == [affinity[key] != more[key] for key in keys]
+    assert diff.affected(keys).tolist() == [affinity[key] != more[key] for key in keys]
     assert diff.fraction == sum(more.assignment(i) == ("d",) for i in range(64)) / 64
     assert pickle.loads(pickle.dumps(more)) == more
     with pytest.raises(InvalidValue, match="no weights"):

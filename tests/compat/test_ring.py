@@ -120,7 +120,7 @@ def test_a_diff_tells_which_keys_move(make: Make) -> None:
     batch = [f"key {i}" for i in range(3000)]
     moved = [old[key] != new[key] for key in batch]
     diff = old.diff(new)
-    assert diff.moves_many(batch).tolist() == moved
+    assert diff.affected(batch).tolist() == moved
     assert [diff.moves_key(key) for key in batch[:20]] == moved[:20]
     assert abs(diff.fraction - sum(moved) / len(batch)) < 0.04
     assert old.diff(old).fraction == 0.0

@@ -93,7 +93,7 @@ def test_rings_of_any_nodes_weights_and_seeds(old: HashRing, new: HashRing, hash
     if old.nodes and new.nodes:
         moved = [old[key] != new[key] for key in keys]
         assert (
-            old.diff(new).moves_many(keys).tolist() == moved == [old.diff(new).moves_key(key) for key in keys]
+            old.diff(new).affected(keys).tolist() == moved == [old.diff(new).moves_key(key) for key in keys]
         )
 
 
@@ -122,7 +122,7 @@ def test_a_ring_does_not_move_against_itself() -> None:
     assert migration.moves == ()
     assert migration.fraction == 0.0
     assert not migration.moves_key("x")
-    assert migration.moves_many(["x", "y"]).tolist() == [False, False]
+    assert migration.affected(["x", "y"]).tolist() == [False, False]
     assert len(migration) == 0
 
 
@@ -132,7 +132,7 @@ def test_everything_moves_from_the_only_node_to_another() -> None:
         ("a", "b", True)
     ]
     assert migration.fraction == 1.0
-    assert migration.moves_many(range(100)).all()
+    assert migration.affected(range(100)).all()
 
 
 def test_empty_rings() -> None:
@@ -147,16 +147,16 @@ def test_adding_a_sixth_node_moves_about_a_sixth() -> None:
     migration = HashRing([f"n{i}" for i in range(5)]).diff(HashRing([f"n{i}" for i in range(6)]))
     keys = [f"user:{i}" for i in range(20_000)]
     assert 0.12 < migration.fraction < 0.22
-    assert abs(migration.moves_many(keys).mean() - migration.fraction) < 0.02
+    assert abs(migration.affected(keys).mean() - migration.fraction) < 0.02
 
 
 def test_batches_of_every_kind_are_taken() -> None:
     migration = HashRing(["a", "b"]).diff(HashRing(["a", "b", "c"]))
     numbers = np.arange(500)
-    mask = migration.moves_many(numbers)
+    mask = migration.affected(numbers)
     assert mask.dtype == np.bool_
-    assert mask.tolist() == migration.moves_many(range(500)).tolist()
-    assert migration.moves_many([]).tolist() == []
+    assert mask.tolist() == migration.affected(range(500)).tolist()
+    assert migration.affected([]).tolist() == []
 
 
 def test_it_is_shown_and_pickled() -> None:
@@ -172,4 +172,4 @@ def test_a_wrong_key_is_refused() -> None:
     with pytest.raises(InvalidType, match="None"):
         migration.moves_key(wrong)
     with pytest.raises(InvalidValue, match="-1"):
-        migration.moves_many(np.array([-1]))
+        migration.affected(np.array([-1]))

@@ -288,13 +288,13 @@ def test_a_diff_of_any_two_placements(make: Make, other: Make) -> None:
     old, new = make(NAMES), other(NAMES[:7])
     diff = KeyDiff(old, new)
     moved = owners(old) != owners(new)
-    assert (diff.moves_many(NUMBERS) == moved).all()
+    assert (diff.affected(NUMBERS) == moved).all()
     assert [diff.moves_key(key) for key in range(30)] == moved[:30].tolist()
-    assert diff.moves_many(iter(range(30))).tolist() == moved[:30].tolist()
+    assert diff.affected(iter(range(30))).tolist() == moved[:30].tolist()
     assert diff.fraction == pytest.approx(moved.mean(), abs=0.02)
     assert f"about {diff.fraction:.2%}" in repr(diff)
     if make is not HashRing:
-        assert (old.diff(new).moves_many(NUMBERS) == moved).all()
+        assert (old.diff(new).affected(NUMBERS) == moved).all()
 
 
 def test_a_diff_wants_placements() -> None:
@@ -303,7 +303,7 @@ def test_a_diff_wants_placements() -> None:
         with pytest.raises(InvalidType, match="Placement"):
             KeyDiff(*wrong)
     with pytest.raises(InvalidType, match="'abc'"):
-        KeyDiff(ring, ring).moves_many("abc")
+        KeyDiff(ring, ring).affected("abc")
 
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_algorithms.json").read_text())

@@ -115,9 +115,9 @@ class Moves:
 
     def moves_key(self, key: Any) -> bool:
         """Tell whether the owner of `key` changes; raises what looking it up does."""
-        return bool(self.moves_many([key])[0])
+        return bool(self.affected([key])[0])
 
-    def moves_many(self, keys: Iterable[Any]) -> NDArray[np.bool_]:
+    def affected(self, keys: Iterable[Any]) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes; takes and raises what `lookup_many` does."""
         items = keys if isinstance(keys, np.ndarray | str | bytes) else list(keys)
         return differing(self._old, self._old.lookup_many(items), self._new, self._new.lookup_many(items))

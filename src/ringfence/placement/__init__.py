@@ -8,6 +8,7 @@ from ringfence.placement.maglev import Maglev
 from ringfence.placement.migration import Migration, Move
 from ringfence.placement.multi_probe import MultiProbe
 from ringfence.placement.node import Node
+from ringfence.placement.plan import NodeLoad, Plan, Transfer
 from ringfence.placement.protocol import Diff, Placement
 from ringfence.placement.rendezvous import Rendezvous
 from ringfence.placement.ring import HashRing
@@ -24,8 +25,11 @@ __all__ = [
     "Move",
     "MultiProbe",
     "Node",
+    "NodeLoad",
     "Placement",
+    "Plan",
     "Rendezvous",
+    "Transfer",
     "bounded_node",
     "jump_hash",
     "jump_hash_many",

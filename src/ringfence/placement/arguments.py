@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, SupportsIndex, TypeAlias
 
-from ringfence.errors import InvalidType, InvalidValue
+from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 from ringfence.placement.node import Node
 
 Nodes: TypeAlias = Iterable[str | Node] | Mapping[str, float]
@@ -56,6 +56,28 @@ def equal_weights(algorithm: str, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
                 "HashRing, Maglev and Rendezvous take weights"
             )
     return nodes
+
+
+def checked_sizes(sizes: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    """Return the bytes of each of these nodes.
+
+    Raises:
+        InvalidType: no mapping of names to ints.
+        InvalidValue: a size below 0, or none for one of the nodes.
+        UnknownNode: a size for another node.
+    """
+    if not isinstance(sizes, Mapping):
+        raise InvalidType(f"sizes must map names to bytes, not {type(sizes).__name__}: {sizes!r}")
+    known = frozenset(names)
+    for name in sizes:
+        if name not in known:
+            raise UnknownNode(name, names)
+    for name in names:
+        if name not in sizes:
+            raise InvalidValue(
+                f"the size of {name!r} is missing; give the bytes of every node, 0 for an empty one"
+            )
+    return {name: integer(f"the size of {name!r}", sizes[name], 0, (1 << 64) - 1) for name in names}
 
 
 def _nodes(nodes: Any) -> list[Node]:

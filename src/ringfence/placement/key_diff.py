@@ -44,7 +44,7 @@ class KeyDiff:
         It is the part of the 65,536 keys 0, 1, 2, …, so its standard error is at most 0.2 percentage points; the same
         two placements always give the same number.
         """
-        return float(self.moves_many(np.arange(SAMPLE, dtype=np.uint64)).mean())
+        return float(self.affected(np.arange(SAMPLE, dtype=np.uint64)).mean())
 
     def moves_key(self, key: str | bytes | int) -> bool:
         """Tell whether the owner of `key` changes.
@@ -53,9 +53,9 @@ class KeyDiff:
             InvalidType: the key is neither str, bytes nor int.
             InvalidValue: an int out of range or a str with lone surrogates.
         """
-        return bool(self.moves_many([key])[0])
+        return bool(self.affected([key])[0])
 
-    def moves_many(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
+    def affected(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes; takes what `lookup_many` takes."""
         batch = keys if isinstance(keys, np.ndarray | str | bytes) else list(keys)
         moved: NDArray[np.bool_] = self._owners(self._old, batch) != self._owners(self._new, batch)

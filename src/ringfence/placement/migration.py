@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringfence._core.hashing import key_hash, key_hash_many
-from ringfence._core.points import PAD, Points, Words
-
-_SPACE = 1 << 64
+from ringfence._core.points import Points, Words
+from ringfence.placement import arcs
+from ringfence.placement.arguments import checked_sizes
+from ringfence.placement.plan import Plan
 
 
 class Move(NamedTuple):
@@ -33,18 +35,31 @@ class Migration:
     """The keys that change their owner from one ring to another: those on some arcs, and no others.
 
     Made by `HashRing.diff`. Neighbouring arcs with the same source and target are one.
+
+    Attributes:
+        before: the part of the hash space that each node of the old ring owns, exactly.
+        after: the same of the new ring.
     """
+
+    before: dict[str, Fraction]
+    after: dict[str, Fraction]
 
     def __init__(self, old: Points, new: Points) -> None:
         names = sorted({*old.nodes, *new.nodes})
-        ends = _distinct_points(old, new)
+        ends = arcs.ends(old, new)
         source, target = _owners_at(ends, old, names), _owners_at(ends, new, names)
         self._names: tuple[str | None, ...] = (*names, None)
+        self.before, self.after = self._load(ends, source, old), self._load(ends, target, new)
         last = _last_of_runs(source, target)
         starts = np.roll(ends[last], 1)
         moved = source[last] != target[last]
         self._starts, self._ends = starts[moved], ends[last][moved]
         self._sources, self._targets = source[last][moved], target[last][moved]
+
+    def _load(self, ends: Words, owners: NDArray[np.int64], ring: Points) -> dict[str, Fraction]:
+        parts = arcs.shares(np.roll(ends, 1), ends, owners, len(self._names))
+        owned = dict(zip(self._names, parts, strict=True))
+        return {name: owned[name] for name in ring.nodes}
 
     @cached_property
     def moves(self) -> tuple[Move, ...]:
@@ -54,14 +69,51 @@ class Migration:
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return tuple(Move(start, end, names[source], names[target]) for start, end, source, target in rows)
 
-    @property
+    @cached_property
+    def totals(self) -> dict[tuple[str | None, str | None], Fraction]:
+        """The part of the hash space that moves from a source to a target, exactly, of each pair that has any.
+
+        Sorted by names; the source is None when the old ring had no node, the target when the new one has none.
+        """
+        pairs = self._sources * len(self._names) + self._targets
+        kinds, groups = np.unique(pairs, return_inverse=True)
+        totals = arcs.shares(self._starts, self._ends, groups, len(kinds))
+        found = (divmod(kind, len(self._names)) for kind in kinds.tolist())
+        names = ((self._names[source], self._names[target]) for source, target in found)
+        return dict(zip(names, totals, strict=True))
+
+    @cached_property
     def fraction(self) -> float:
         """The part of the hash space that moves, 0.0 to 1.0; exact but for the rounding to a float."""
-        spans = (
-            self._ends - self._starts - np.uint64(1)
-        )  # one less than the length: the whole circle is 2**64
-        high, low = int((spans >> np.uint64(32)).sum()), int((spans & np.uint64(0xFFFF_FFFF)).sum())
-        return ((high << 32) + low + len(spans)) / _SPACE
+        return float(sum(self.totals.values()))
+
+    def transfer(self, sizes: Mapping[str, int]) -> dict[tuple[str | None, str | None], int]:
+        """Estimate how many bytes move from each source to each target, the pairs of `totals`.
+
+        A node is taken to hold its bytes evenly over its part of the hash space, so the estimate is as good as the
+        keys are many and of like size. Each is rounded to a whole byte.
+
+        Args:
+            sizes: the bytes on each node of the old ring.
+
+        Raises:
+            InvalidType: a size is no int.
+            InvalidValue: a size is below 0, or that of a node is missing.
+            UnknownNode: a size is given for a node that the old ring does not have.
+        """
+        held = checked_sizes(sizes, tuple(self.before))
+        return {
+            (source, target): 0 if source is None else round(held[source] * part / self.before[source])
+            for (source, target), part in self.totals.items()
+        }
+
+    def plan(self, sizes: Mapping[str, int] | None = None) -> Plan:
+        """Return a dry run, to be shown as a table or as a picture; raises what `transfer` does.
+
+        Args:
+            sizes: the bytes on each node of the old ring, where bytes are to be estimated too.
+        """
+        return Plan(self, sizes)
 
     def moves_key(self, key: str | bytes | int) -> bool:
         """Tell whether the owner of `key` changes.
@@ -72,7 +124,7 @@ class Migration:
         """
         return bool(self._moved(np.array([key_hash(key)], np.uint64))[0])
 
-    def moves_many(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
+    def affected(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes; takes what `HashRing.lookup_many` takes."""
         return self._moved(key_hash_many(keys))
 
@@ -90,15 +142,6 @@ class Migration:
 
     def __repr__(self) -> str:
         return f"<Migration of {self.fraction:.2%} of the keys in {len(self)} arcs>"
-
-
-def _distinct_points(old: Points, new: Points) -> Words:
-    points = np.concatenate([old.points[:-PAD], new.points[:-PAD]])
-    if not len(points):
-        return np.zeros(1, np.uint64)  # one arc without owner, the whole circle
-    points.sort(kind="stable")  # merges the two runs
-    distinct: Words = points[np.append(True, points[1:] != points[:-1])]
-    return distinct
 
 
 def _owners_at(hashes: Words, ring: Points, names: list[str]) -> NDArray[np.int64]:

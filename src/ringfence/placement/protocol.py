@@ -25,7 +25,7 @@ class Diff(Protocol):
     def moves_key(self, key: str | bytes | int) -> bool:
         """Tell whether the owner of `key` changes."""
 
-    def moves_many(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
+    def affected(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from ringfence._core import points, replicas
 from ringfence._core.hashing import key_hash_many
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
+from ringfence.placement import arcs
 from ringfence.placement.arguments import Nodes, integer, one_node, sorted_nodes
 from ringfence.placement.migration import Migration
 from ringfence.placement.node import Node
@@ -153,6 +155,10 @@ class HashRing(points.Points):
         without = points.Points(*points.without_node(self, at))
         members = (*self._members[:at], node, *self._members[at + 1 :])
         return self._changed(members, self._with(at, node, without))
+
+    def load(self) -> dict[str, Fraction]:
+        """Return which part of all hashes each node owns, exactly, by name; they add up to 1."""
+        return arcs.load(self)
 
     def diff(self, new: HashRing) -> Migration:
         """Return what moves from this ring to `new`: exactly the keys whose owner is another there.
