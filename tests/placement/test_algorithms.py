@@ -82,6 +82,12 @@ def slow_jump(key: int, buckets: int) -> int:
     return bucket
 
 
+@pytest.mark.parametrize("buckets", [(1 << 31) - 1, 1 << 30, 123_456_789, 1_000_000, 666])
+def test_a_jump_alone_is_one_of_a_batch(buckets: int) -> None:
+    keys = np.random.default_rng(2).integers(0, 1 << 63, 20_000, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    assert jump_hash_many(keys, buckets).tolist() == [jump_hash(key, buckets) for key in keys.tolist()]
+
+
 @given(st.integers(0, SPACE - 1), st.integers(1, (1 << 31) - 1))
 def test_jump_is_the_program_of_the_paper(key: int, buckets: int) -> None:
     for count in (buckets, buckets % 1000 + 1):

@@ -57,6 +57,11 @@ def jump_rows(hashes: Words, count: int, out: Indices) -> None:
         out[row] = jump_row(h, count, out.shape[1])
 
 
+def jump_key(key: Any) -> int:
+    """Return a 64-bit key, checked."""
+    return _checks.uint64(key, "key")
+
+
 def bucket_count(buckets: Any) -> int:
     """Return the number of buckets, checked."""
     return _checks.bucket_count(buckets)

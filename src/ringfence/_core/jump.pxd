@@ -1,7 +1,7 @@
 from libc.stdint cimport uint32_t
 
-from ringfence._core._kernel_hash cimport hash_key, uint64_key
-from ringfence._core._kernel_jump cimport bucket_count, jump, jump_many, jump_ranked, jump_rows
+from ringfence._core._kernel_hash cimport hash_key
+from ringfence._core._kernel_jump cimport bucket_count, jump, jump_key, jump_many, jump_ranked, jump_rows
 from ringfence._core._kernel_search cimport replica_count
 
 

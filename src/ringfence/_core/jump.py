@@ -1,4 +1,4 @@
-# cython: annotation_typing=False
+# cython: annotation_typing=False, binding=False
 """Jump consistent hash: the bucket of a key among numbered ones, without any table."""
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ except ModuleNotFoundError:
     from ringfence._core import _cython as cython
 
 if not cython.compiled:
-    from ringfence._core._kernel_hash import hash_key, uint64_key
-    from ringfence._core._kernel_jump import bucket_count, jump, jump_many, jump_ranked, jump_rows
+    from ringfence._core._kernel_hash import hash_key
+    from ringfence._core._kernel_jump import bucket_count, jump, jump_key, jump_many, jump_ranked, jump_rows
     from ringfence._core._kernel_search import replica_count
 
 
@@ -35,7 +35,7 @@ def jump_hash(key: int, buckets: int) -> int:
         InvalidType: an argument is no int.
         InvalidValue: an argument out of range.
     """
-    return jump(uint64_key(key), bucket_count(buckets))
+    return jump(jump_key(key), bucket_count(buckets))
 
 
 def jump_hash_many(keys: Iterable[int], buckets: int) -> Indices:
