@@ -39,14 +39,13 @@ def cells(make: Callable[[list[str]], Any], count: int) -> list[str]:
     """Return what is measured of one placement."""
     nodes = [f"node{i:04}" for i in range(count)]
     placement = make(nodes)
-    sample = NUMBERS[: max(100_000, 2_000_000 // count)]
-    load = np.bincount(placement.lookup_many(sample), minlength=count) / len(sample) * count
-    moved, needless = movement(placement, sample)
+    load = np.bincount(placement.lookup_many(NUMBERS), minlength=count) / len(NUMBERS) * count
+    moved, needless = movement(placement)
     return [
         f"{load.max():.2f}",
         f"{load.min():.2f}",
         f"{moved * (count + 1):.2f}",
-        f"{needless:.1%}",
+        f"{needless:.2%}",
         f"{memory(make, nodes):,}",
         shown(timed(lambda: make(nodes), 5)),
         shown(timed(lambda: one_by_one(placement, KEYS[:2000]), 9) / 2000),
@@ -54,12 +53,12 @@ def cells(make: Callable[[list[str]], Any], count: int) -> list[str]:
     ]
 
 
-def movement(placement: Any, sample: Any) -> tuple[float, float]:
+def movement(placement: Any) -> tuple[float, float]:
     """Return the part of the keys that a node more moves, and the part that moves elsewhere than to it."""
     bigger = placement.with_node("node9999")
-    moves = KeyDiff(placement, bigger).moves_many(sample)
+    moves = KeyDiff(placement, bigger).affected(NUMBERS)
     new = bigger.nodes.index("node9999")
-    return float(moves.mean()), float((moves & (bigger.lookup_many(sample) != new)).mean())
+    return float(moves.mean()), float((moves & (bigger.lookup_many(NUMBERS) != new)).mean())
 
 
 def memory(make: Callable[[list[str]], Any], nodes: list[str]) -> int:
@@ -93,7 +92,7 @@ def shown(seconds: float) -> str:
     """Write a time with a fitting unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
-            return f"{seconds / size:.2g} {unit}"
+            return f"{seconds / size:.1f} {unit}"
     return f"{seconds / 1e-9:.0f} ns"
 
 

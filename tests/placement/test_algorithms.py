@@ -84,7 +84,9 @@ def slow_jump(key: int, buckets: int) -> int:
 
 @pytest.mark.parametrize("buckets", [(1 << 31) - 1, 1 << 30, 123_456_789, 1_000_000, 666])
 def test_a_jump_alone_is_one_of_a_batch(buckets: int) -> None:
-    keys = np.random.default_rng(2).integers(0, 1 << 63, 20_000, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    keys = np.random.default_rng(2).integers(0, 1 << 63, 20_000, dtype=np.uint64) * np.uint64(2) + np.uint64(
+        1
+    )
     assert jump_hash_many(keys, buckets).tolist() == [jump_hash(key, buckets) for key in keys.tolist()]
 
 

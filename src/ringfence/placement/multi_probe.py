@@ -16,8 +16,8 @@ class MultiProbe(Snapshot, Probes):
 
     A ring with a single point for each node, and several probes for each key: the node whose point follows one of
     them most closely owns the key, the next closest hold its replicas. So it needs little memory, and the more probes,
-    the less the fullest node has above the mean: about 5% with 21. A node whose point is close behind another's may
-    have much less than the mean. Weights are not taken.
+    the less the fullest node has above the mean: about 5% with 21 and very many nodes. A node whose point is close
+    behind another's may have much less than the mean. Weights are not taken.
 
     Equal sets of nodes give equal placements, whatever their order or history.
 

@@ -1,0 +1,116 @@
+"""The look-ups of the placements: compiled and interpreted, in one process, with one result."""
+
+import os
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringfence import _core
+from ringfence._core import _twins, points
+from ringfence.errors import EmptyRing, InvalidType, InvalidValue
+from ringfence.placement import AnchorHash, HashRing, JumpHash, Maglev, MultiProbe, Rendezvous
+from ringfence.placement.anchor import _replayed
+
+HASHES = np.concatenate(
+    [
+        np.random.default_rng(1).integers(0, 1 << 63, 700, dtype=np.uint64) * np.uint64(2),
+        np.array([0, 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1], np.uint64),
+    ]
+)
+KEYS: list[Any] = ["a", "é", "x" * 40, b"", b"\xff", 0, 7, (1 << 64) - 1]
+NAMES = tuple(f"node-{i:02}" for i in range(23))
+WEIGHTS = {name: 0.5 + i % 5 for i, name in enumerate(NAMES)}
+
+
+@pytest.fixture(scope="module", params=["replicas", "jump", "maglev", "rendezvous", "probes", "anchor"])
+def pair(request: pytest.FixtureRequest) -> tuple[ModuleType, ModuleType]:
+    """Return both twins of a module."""
+    if _twins.extension(request.param) is None:
+        assert os.environ.get("RINGFENCE_IMPL") == "python", "the compiled modules were not built"
+        pytest.skip("pure Python was asked for, and nothing is compiled")
+    other = "python" if _core.IMPLEMENTATION == "c" else "c"
+    return getattr(_core, request.param), _twins.load(request.param, other, prefix="placement_twin")
+
+
+def made(module: ModuleType, names: tuple[str, ...] = NAMES) -> Any:
+    """Return the compiled class of a module, with the arrays of a placement."""
+    kind = module.__name__.rpartition(".")[2]
+    if kind == "jump":
+        return module.Jump(names)
+    if kind == "maglev":
+        return module.Slots(names, Maglev({name: WEIGHTS[name] for name in names}, table_size=1009).table)
+    if kind == "rendezvous":
+        weights = np.array([WEIGHTS[name] for name in names])
+        return module.Scores(
+            names, np.arange(len(names), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15), weights
+        )
+    if kind == "probes":
+        at = np.full(len(names) + points.PAD, (1 << 64) - 1, np.uint64)
+        at[: len(names)] = np.sort(HASHES[: len(names)])
+        owners = np.append(np.arange(len(names), dtype=np.uint32), np.uint32(0))
+        table = points.prefix_table(at)
+        return module.Probes(names, at, owners, table, points.prefix_shift(len(table) - 1), 21)
+    full = AnchorHash([f"bucket-{i}" for i in range(40)], capacity=40)
+    for i in range(0, 34, 2):
+        full = full.without_node(f"bucket-{i}")
+    left, heirs = _replayed(full.removed, 40)
+    places = np.zeros(40, np.uint32)
+    places[[i for i in range(40) if i not in full.removed]] = np.arange(23)
+    return module.Anchor(names, left, heirs, places)
+
+
+def test_both_place_alike(pair: tuple[ModuleType, ModuleType]) -> None:
+    if hasattr(pair[0], "rows"):
+        ring = HashRing(WEIGHTS)
+        shift = points.prefix_shift(len(ring.table) - 1)
+        for n in (1, 3, 23, 99):
+            one, other = (module.rows(ring, shift, HASHES, n) for module in pair)
+            assert one.tolist() == other.tolist()
+        return
+    one, other = (made(module) for module in pair)
+    assert one.nodes == other.nodes == NAMES
+    assert one.search(HASHES).tolist() == other.search(HASHES).tolist()
+    for n in (1, 3, 17, 23, 99):
+        assert one.rows(HASHES, n).tolist() == other.rows(HASHES, n).tolist()
+        assert [one.ranked(key, n) for key in KEYS] == [other.ranked(key, n) for key in KEYS]
+    assert [one[key] for key in KEYS] == [other[key] for key in KEYS] == [one.lookup(key) for key in KEYS]
+
+
+def refusal(work: Any, *arguments: Any) -> tuple[type[Exception], str]:
+    """Return the class and the text of the error that `work` raises."""
+    with pytest.raises((InvalidType, InvalidValue, EmptyRing)) as caught:
+        work(*arguments)
+    return type(caught.value), str(caught.value)
+
+
+def test_both_refuse_alike(pair: tuple[ModuleType, ModuleType]) -> None:
+    if hasattr(pair[0], "rows"):
+        for arguments in ((HashRing(), 1, HASHES, 1), (HashRing(["a"]), 1, HASHES, 0)):
+            assert refusal(pair[0].rows, *arguments) == refusal(pair[1].rows, *arguments)
+        return
+    one, other = (made(module) for module in pair)
+    for wrong in (None, True, -1, 1 << 64, 1.5, "\ud800", (1,)):
+        assert refusal(one.lookup, wrong) == refusal(other.lookup, wrong)
+        assert refusal(one.__getitem__, wrong) == refusal(other.__getitem__, wrong)
+        assert refusal(one.ranked, wrong, 1) == refusal(other.ranked, wrong, 1)
+    for n in (0, -1, True, "1", 2.0):
+        assert refusal(one.ranked, "a", n) == refusal(other.ranked, "a", n)
+        assert refusal(one.rows, HASHES, n) == refusal(other.rows, HASHES, n)
+
+
+def test_both_refuse_the_same_numbers_of_buckets() -> None:
+    if _twins.extension("jump") is None:
+        pytest.skip("nothing is compiled")
+    one, other = (_twins.load("jump", which, prefix=f"jump_{which}") for which in ("c", "python"))
+    for arguments in ((1, 0), (1, 1 << 31), (1, True), (1, "2"), (-1, 2), (1 << 64, 2), ("a", 2), (True, 2)):
+        assert refusal(one.jump_hash, *arguments) == refusal(other.jump_hash, *arguments)
+    for key in (0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, np.int64(5)):
+        for buckets in (1, 7, 1 << 30, (1 << 31) - 1):
+            assert one.jump_hash(key, buckets) == other.jump_hash(key, buckets)
+
+
+def test_the_classes_behind_the_placements_are_those_of_the_chosen_twin() -> None:
+    for kind, name in ((JumpHash, "jump"), (MultiProbe, "probes"), (Rendezvous, "rendezvous")):
+        assert kind.__mro__[2].__module__ == f"ringfence._core.{name}"
