@@ -215,6 +215,8 @@ def test_an_empty_ring_has_no_owner(core: SimpleNamespace, method: str, argument
 
 
 def test_an_object_made_without_init_is_an_empty_ring(twins: dict[str, SimpleNamespace]) -> None:
+    if "c" not in twins:
+        pytest.skip("nothing is compiled here")
     points = twins["c"].points.Points
     with pytest.raises(EmptyRing):
         points.__new__(points)["x"]
