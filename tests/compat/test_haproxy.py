@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringfence.compat import haproxy
@@ -33,6 +33,9 @@ circles = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), min_size=1,
 
 
 @given(circles, st.integers(0, 45), st.sampled_from([0, 2**31, 2**32 - 20]))
+@example([(1, 0), (2, 1)], 2, 0)
+@example([(0, 0), (2, 1)], 1, 0)
+@example([(0, 0), (30, 1)], 45, 2**32 - 20)
 def test_the_ends_between_points_find_the_nearest(
     circle: list[tuple[int, int]], place: int, shift: int
 ) -> None:

@@ -1,6 +1,7 @@
 """The rings of other Python libraries: recorded answers, and the libraries themselves where they are light."""
 
 import importlib
+from bisect import bisect
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -65,6 +66,9 @@ def test_uhashring_itself(mode: str, options: dict[str, str], pool: dict[str, in
     assert [ring.nodes[i] for i in ring.lookup_many(keys)] == [ring[key] for key in keys]
     walks = [[node["nodename"] for node in peer.range(key, 3)] for key in keys]
     assert [list(ring.replicas(key, 3)) for key in keys] == walks
+    for point, _ in ring.points[:5]:  # a key exactly on a point belongs to the next
+        following = bisect(peer._keys, point) % len(peer._keys)
+        assert ring.at(point) == peer.ring[peer._keys[following]]
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.compat import envoy, fastring, haproxy, hashring, hdfs, memcached, tooz, uhashring
-from ringfence.compat._ring import Ring
+from ringfence.compat._ring import Ring, Rule, in_order, last_wins
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
-from ringfence.placement import Node
+from ringfence.placement import BoundedLoad, Diff, Node, Placement
 
 Make = Callable[[dict[str, int]], Ring]
 
@@ -102,6 +102,17 @@ def test_a_change_is_a_new_ring(make: Make) -> None:
         ring.node("10.0.0.9:80")
     with pytest.raises(InvalidValue, match="at least one"):
         ring.without_node("10.0.0.1:80").without_node("10.0.0.2:80")
+
+
+@every_ring
+def test_it_is_a_placement_like_others(make: Make) -> None:
+    ring = make({f"10.0.0.{i}:80": 1 for i in range(4)})
+    placement: Placement = ring
+    assert isinstance(placement, Placement)
+    assert isinstance(ring.diff(ring.with_node("10.0.0.9:80")), Diff)
+    bounded = BoundedLoad(ring, balance=1.01)
+    taken = tuple(bounded.acquire("one key") for _ in range(3))
+    assert taken == ring.replicas("one key", 3)
 
 
 @every_ring
@@ -196,6 +207,20 @@ def test_bad_arguments_of_look_ups(make: Make) -> None:
         ring.replicas("key", 0)
     with pytest.raises(TypeError):
         reversed(ring)
+
+
+def test_of_equal_points_the_first_or_the_last_counts() -> None:
+    pairs = [(7, 1), (5, 0), (5, 2), (7, 0)]
+    assert in_order(pairs) == [(5, 0), (5, 2), (7, 1), (7, 0)]
+    assert last_wins(pairs) == [(5, 2), (7, 0)]
+    rule = Rule("test", lambda key: int(key), bits=8)
+    ring = Ring({"a": 1, "b": 1, "c": 1}, in_order(pairs), rule, lambda _: ring)
+    assert (ring["5"], ring["6"], ring["8"]) == ("a", "b", "a")
+    assert ring.lookup_many(["5", "6", "8"]).tolist() == [0, 1, 0]
+    assert ring.replicas("5", 3) == ("a", "c", "b")
+    after = Ring({"a": 1, "b": 1, "c": 1}, last_wins(pairs), rule._replace(after=True), lambda _: after)
+    assert (after["4"], after["5"], after["7"]) == ("c", "a", "c")
+    assert after.lookup_many(["4", "5", "7", "255"]).tolist() == [2, 0, 2, 2]
 
 
 def test_the_least_and_the_greatest_ring() -> None:
