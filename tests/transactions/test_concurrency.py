@@ -25,6 +25,7 @@ def in_child(tm: TransactionManager, tx: object, acknowledge: Acknowledge) -> No
     own = TransactionManager("memory://", {"east": f"sqlite:///{tm.participants['east'].path}"})  # type: ignore[attr-defined]
     with pytest.raises(BackendUnavailable, match="was open when this process was forked"):
         own.transaction()["east"]
+    tm.close()
     acknowledge()
 
 

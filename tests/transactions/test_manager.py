@@ -6,6 +6,7 @@ import pytest
 
 from ringfence.errors import Aborted, InDoubt, InvalidType, InvalidValue
 from ringfence.transactions import TransactionManager
+from ringfence.transactions.participants.memory import MemoryParticipant
 from ringfence.transactions.participants.sqlite import SqliteParticipant
 
 TAKE = "UPDATE account SET balance = 0 RETURNING balance"
@@ -162,3 +163,16 @@ def test_unknown_participants_and_gids_are_named(tm: TransactionManager) -> None
         tm.outcome("x")
     with pytest.raises(InvalidValue, match=r"'main\.9\.1' is not from this decision store"):
         tm.outcome("main.9.1")
+
+
+def test_what_another_decision_store_decides_is_left_alone_and_reported() -> None:
+    east = MemoryParticipant()
+    east.begin("main.9.1").put("key", "value")
+    east.prepare("main.9.1")
+    tm = TransactionManager("memory://", {"east": east})
+    report = tm.recover()
+    assert list(report) == []
+    [left] = report.unresolved
+    assert (left.gid, left.branch) == ("main.9.1", "east")
+    assert "put the right one back" in str(left.error)
+    assert east.prepared() == ["main.9.1"]

@@ -121,6 +121,13 @@ def test_now_stands_still_in_a_branch(participant: SqliteParticipant) -> None:
     assert again != [first[0][:2]]
 
 
+def test_now_may_be_a_blob(participant: SqliteParticipant) -> None:
+    branch = participant.begin(GID)
+    [(first,)] = branch.execute("SELECT julianday('now')")
+    time.sleep(0.005)
+    assert branch.execute("SELECT julianday(CAST('NOW' AS BLOB))") == [(first,)]
+
+
 def test_now_is_now(participant: SqliteParticipant) -> None:
     [(days,)] = participant.begin(GID).execute("SELECT julianday('now')")
     assert abs((days - 2440587.5) * 86400 - time.time()) < 5

@@ -72,7 +72,7 @@ def ring_to_text(ring: HashRing) -> str:
     return json.dumps({"epoch": ring.epoch, "vnodes": ring.vnodes, "seed": ring.seed, "nodes": nodes})
 
 
-def ring_from_text(text: str) -> HashRing:
+def ring_from_text(text: Any) -> HashRing:
     """The ring that `ring_to_text` wrote.
 
     Raises:
@@ -83,4 +83,4 @@ def ring_from_text(text: str) -> HashRing:
         nodes = [Node(*fields) for fields in spec["nodes"]]
         return HashRing(nodes, vnodes=spec["vnodes"], seed=spec["seed"], epoch=spec["epoch"])
     except (ValueError, TypeError, KeyError) as error:
-        raise StoreDamaged(f"no ring in {text[:80]!r} of the shard's state row: {error}") from error
+        raise StoreDamaged(f"no ring in {str(text)[:80]!r} of the shard's state row: {error}") from error

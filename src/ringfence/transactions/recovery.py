@@ -108,9 +108,19 @@ def recover(
     report = Recovery()
     found = yield from _prepared(participants, report)
     for gid, branches in found.items():
-        if left_behind(Gid.parse(gid), name, epoch, running):
+        parsed = Gid.parse(gid)
+        if parsed.name == name and parsed.epoch > epoch:
+            report.unresolved.extend(Unresolved(gid, branch, foreign(parsed, epoch)) for branch in branches)
+        elif left_behind(parsed, name, epoch, running):
             yield from _resolve(gid, {branch: participants[branch] for branch in branches}, decisions, report)
     return report
+
+
+def foreign(gid: Gid, newest: int) -> InvalidValue:
+    """What to say of a gid that the decision store at hand never gave out: its decision stands elsewhere."""
+    return InvalidValue(
+        f"'{gid}' is not from this decision store: {gid.name!r} is at epoch {newest} there; put the right one back"
+    )
 
 
 def left_behind(gid: Gid, name: str, epoch: int, running: Container[str]) -> bool:
@@ -145,9 +155,7 @@ def outcome(
     parsed = Gid.parse(gid)
     newest = yield Call(decisions, "epoch", (parsed.name,))
     if parsed.epoch > newest:
-        raise InvalidValue(
-            f"{gid!r} is not from this decision store: {parsed.name!r} is at epoch {newest} there"
-        )
+        raise foreign(parsed, newest)
     gone = over or parsed.epoch < newest
     answers = yield from _ask_all(participants, "settle" if gone else "settled", gid)
     if Outcome.COMMITTED in answers:

@@ -22,7 +22,8 @@ _CLOCKS = {"current_timestamp": "datetime", "current_date": "date", "current_tim
 _DATES = ["date", "time", "datetime", "julianday", "strftime"]
 _DATES += ["unixepoch"] if sqlite3.sqlite_version_info >= (3, 38) else []
 _DATES += ["timediff"] if sqlite3.sqlite_version_info >= (3, 43) else []
-_ZONED = ("localtime", "utc")
+_ELSEWHERE = ("localtime", "utc", "subsec", "subsecond")
+"""What may make the answer depend on the machine's time zone or, without a "now", on the instant."""
 
 Value = str | int | float | bytes | None
 
@@ -80,7 +81,7 @@ class Answers:
 
     def _date(self, function: str, *arguments: Value) -> Value:
         pinned = _with_now(function, arguments, self._instant)
-        if pinned == arguments and not any(_is(word, arguments) for word in _ZONED):
+        if pinned == arguments and not any(_is(word, arguments) for word in _ELSEWHERE):
             return _calculate(function, arguments)
         return self._answer(lambda: _calculate(function, pinned))
 
@@ -97,7 +98,8 @@ def _text(instant: float) -> str:
 
 
 def _is(word: str, arguments: tuple[Value, ...]) -> bool:
-    return any(isinstance(argument, str) and argument.lower() == word for argument in arguments)
+    spellings = (word, word.encode())  # SQLite reads a BLOB as text here
+    return any(isinstance(argument, str | bytes) and argument.lower() in spellings for argument in arguments)
 
 
 def _random() -> int:

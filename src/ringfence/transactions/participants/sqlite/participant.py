@@ -131,9 +131,10 @@ class SqliteParticipant:
             return Outcome.ABORTED if free else Outcome.COMMITTED
 
     def close(self) -> None:
-        """Roll back open branches and close the file."""
-        for gid in list(self._branches):
-            self.rollback(gid)
+        """Roll back open branches, but none of the process this one was forked from, and close the file."""
+        for gid, branch in list(self._branches.items()):
+            if branch.process == os.getpid():
+                self.rollback(gid)
         self._pool.close()
 
     def _lock(self, connection: Connection) -> None:
