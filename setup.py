@@ -8,7 +8,18 @@ import os
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILED = ("hashing", "points", "leases", "replicas", "jump", "maglev", "rendezvous", "probes", "anchor")
+COMPILED = (
+    "columns",
+    "hashing",
+    "points",
+    "leases",
+    "replicas",
+    "jump",
+    "maglev",
+    "rendezvous",
+    "probes",
+    "anchor",
+)
 
 extensions = cythonize(
     [

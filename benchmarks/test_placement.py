@@ -160,7 +160,7 @@ def test_memory(note: Any, benchmark: Any, nodes: int) -> None:
 
 
 def test_the_pure_twin(race: Any) -> None:
-    for name in ("hashing", "points"):
+    for name in ("columns", "hashing", "points"):
         module = _twins.load(name, "python", prefix="pure_twin")
     ring = module.Points(tuple(sorted(NODES)), *module.build(sorted(NODES), [160] * 100, 0))
     race("ring[key], pure twin", subscripts(ring), operations=4096, at_most=0.6e-6, rounds=50)

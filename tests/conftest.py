@@ -42,7 +42,7 @@ def compiled() -> bool:
 
 def load_twin(implementation: str) -> SimpleNamespace:
     """Return the modules of one twin."""
-    names = ("hashing", "points")
+    names = ("columns", "hashing", "points")
     modules: dict[str, ModuleType]
     if implementation == _core.IMPLEMENTATION:
         modules = {name: getattr(_core, name) for name in names}

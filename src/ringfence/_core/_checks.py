@@ -57,6 +57,15 @@ def bucket_count(buckets: Any) -> int:
     return buckets.__index__()
 
 
+def thread_count(threads: Any) -> int:
+    """Return `threads`, an int of at least 1."""
+    if isinstance(threads, bool) or not isinstance(threads, SupportsIndex):
+        raise InvalidType(f"threads must be an int, not {type(threads).__name__}: {threads!r}")
+    if threads.__index__() < 1:
+        raise InvalidValue(f"threads must be at least 1, not {threads!r}")
+    return threads.__index__()
+
+
 def refuse_surrogates(key: str) -> NoReturn:
     """Raise for a str that has no UTF-8."""
     raise InvalidValue(f"key has no UTF-8, because of lone surrogates: {key!r}") from None
@@ -69,7 +78,7 @@ def refuse_shrunk(count: int, left: int) -> NoReturn:
 
 def integers(array: NDArray[Any]) -> NDArray[np.uint64]:
     """Return an array of integer keys as contiguous uint64; refuse negative ones."""
-    _one_dimension(array)
+    one_dimension(array)
     if array.dtype.kind == "i" and (array < 0).any():
         raise InvalidValue(f"key must be in 0 <= key < 2**64, not {array[array < 0][0]}")
     return np.ascontiguousarray(array, np.uint64)
@@ -82,7 +91,7 @@ def key_list(keys: Any) -> list[Any]:
         InvalidType: a single key instead of several, or an array whose items are no keys.
     """
     if isinstance(keys, np.ndarray):
-        _one_dimension(keys)
+        one_dimension(keys)
         if keys.dtype.kind not in "iuSUOT":
             raise InvalidType(f"keys must be integers, str or bytes, not an array of {keys.dtype}")
         items: list[Any] = keys.tolist()
@@ -95,6 +104,7 @@ def key_list(keys: Any) -> list[Any]:
         raise InvalidType(f"keys must be a sequence of keys, not {type(keys).__name__}: {keys!r}") from None
 
 
-def _one_dimension(array: NDArray[Any]) -> None:
+def one_dimension(array: NDArray[Any]) -> None:
+    """Refuse an array that is no single row of keys."""
     if array.ndim != 1:
         raise InvalidValue(f"keys must be an array of one dimension, not {array.ndim}")

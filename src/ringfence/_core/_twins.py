@@ -14,7 +14,18 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-MODULES = ("hashing", "points", "leases", "replicas", "jump", "maglev", "rendezvous", "probes", "anchor")
+MODULES = (
+    "columns",
+    "hashing",
+    "points",
+    "leases",
+    "replicas",
+    "jump",
+    "maglev",
+    "rendezvous",
+    "probes",
+    "anchor",
+)
 _FOLDER = Path(__file__).parent
 _PACKAGE = __name__.rpartition(".")[0]
 

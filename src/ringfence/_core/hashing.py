@@ -5,19 +5,23 @@ A key is a str (hashed as its UTF-8), bytes, or an int in 0 <= key < 2**64; anyt
 except a bool. `murmur3_64` and `xxh64` hash an int as its 8 bytes, little-endian; `key_hash` scrambles it with `mix64`.
 
 All raise `InvalidType` for a key of another type, and `InvalidValue` for an int out of range or a str with lone
-surrogates. The batches take any iterable of keys or a one-dimensional NumPy array of integers (without the GIL), `S`
-(trailing NULs do not count), `U` or `StringDType`, and return a uint64 array.
+surrogates. The batches take any iterable of keys or a one-dimensional NumPy array of integers, `S` or `U` (trailing
+NULs do not count) or `StringDType`, and return a uint64 array. `key_hash_many` takes Arrow data too, and releases the
+GIL for these and for arrays other than `StringDType`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ringfence._core import _checks
+from ringfence._core.arrow import Keys
+
+from .columns import hashes as column_hashes
+from .columns import is_column
 
 try:
     import cython
@@ -25,7 +29,7 @@ except ModuleNotFoundError:
     from ringfence._core import _cython as cython
 
 if not cython.compiled:
-    from ringfence._core._kernel_hash import hash_key, hash_list, mix_many, murmur3_key, uint64_key, xxh64_key
+    from ringfence._core._kernel_hash import hash_key, hash_list, murmur3_key, uint64_key, xxh64_key
     from ringfence._core._kernel_hash import mix64 as mix
 
 KEY, MURMUR3, XXH64 = range(3)
@@ -61,17 +65,15 @@ def key_hash(key: str | bytes | int) -> int:
     return hash_key(key)
 
 
-def key_hash_many(keys: Iterable[str | bytes | int]) -> NDArray[np.uint64]:
-    """`key_hash` of each key."""
-    if not isinstance(keys, np.ndarray) or keys.dtype.kind not in "iu":
+def key_hash_many(keys: Keys, threads: int = 1) -> NDArray[np.uint64]:
+    """`key_hash` of each key, in up to `threads` threads where they are a NumPy array or Arrow data."""
+    if type(keys) is list or not is_column(keys):
         return _hashes(keys, KEY, 0)
-    numbers = _checks.integers(keys)
-    out: NDArray[np.uint64] = np.empty(len(numbers), np.uint64)
-    mix_many(numbers, out)
-    return out
+    found: NDArray[np.uint64] = column_hashes(keys, threads)
+    return found
 
 
-def _hashes(keys: Iterable[Any], kind: int, seed: int) -> NDArray[np.uint64]:
+def _hashes(keys: Keys, kind: int, seed: int) -> NDArray[np.uint64]:
     items = _checks.key_list(keys)
     out: NDArray[np.uint64] = np.empty(len(items), np.uint64)
     hash_list(items, kind, seed, out)

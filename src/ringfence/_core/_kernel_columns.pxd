@@ -1,0 +1,159 @@
+# cython: language_level=3
+"""Hashes of the keys of columns, compiled, without the GIL; `_kernel_columns.py` holds the same names, documented."""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from ringfence._core._kernel_array cimport address, indices, words
+from ringfence._core._kernel_hash cimport mix_many, murmur3
+
+
+cdef inline Py_ssize_t hash_offsets(object offsets, object data, object out) except -2:
+    cdef const void* at = address(offsets)
+    cdef const uint8_t* start = <const uint8_t*>address(data)
+    cdef uint64_t* to = words(out)
+    cdef Py_ssize_t rows = len(out), size = len(data), bad
+    cdef bint wide = offsets.itemsize == 8
+    with nogil:
+        if wide:
+            bad = hash_offsets64(<const int64_t*>at, start, size, to, rows)
+        else:
+            bad = hash_offsets32(<const int32_t*>at, start, size, to, rows)
+    return bad
+
+
+cdef inline Py_ssize_t hash_offsets32(
+    const int32_t* at, const uint8_t* data, int64_t size, uint64_t* to, Py_ssize_t rows
+) noexcept nogil:
+    cdef int64_t start, end = at[0]
+    cdef Py_ssize_t i
+    if end < 0:
+        return 0
+    for i in range(rows):
+        start = end
+        end = at[i + 1]
+        if end < start or end > size:
+            return i
+        to[i] = murmur3(data + start, end - start, 0)
+    return -1
+
+
+cdef inline Py_ssize_t hash_offsets64(
+    const int64_t* at, const uint8_t* data, int64_t size, uint64_t* to, Py_ssize_t rows
+) noexcept nogil:
+    cdef int64_t start, end = at[0]
+    cdef Py_ssize_t i
+    if end < 0:
+        return 0
+    for i in range(rows):
+        start = end
+        end = at[i + 1]
+        if end < start or end > size:
+            return i
+        to[i] = murmur3(data + start, end - start, 0)
+    return -1
+
+
+cdef struct Memory:
+    const uint8_t* start
+    int64_t size
+
+
+cdef inline Py_ssize_t hash_views(object views, tuple buffers, object out) except -2:
+    cdef const uint8_t* view = <const uint8_t*>address(views)
+    cdef uint64_t* to = words(out)
+    cdef Py_ssize_t i, rows = len(out), count = len(buffers), bad = -1
+    cdef Memory* memory = <Memory*>malloc((count + 1) * sizeof(Memory))
+    if memory == NULL:
+        raise MemoryError
+    try:
+        for i in range(count):
+            memory[i].start = <const uint8_t*>address(buffers[i])
+            memory[i].size = len(buffers[i])
+        with nogil:
+            for i in range(rows):
+                if not hash_view(view + 16 * i, memory, count, to + i):
+                    bad = i
+                    break
+    finally:
+        free(memory)
+    return bad
+
+
+cdef inline bint hash_view(const uint8_t* view, const Memory* memory, Py_ssize_t count, uint64_t* to) noexcept nogil:
+    cdef int32_t[4] word  # length, four bytes of prefix, number of the buffer, place in it
+    memcpy(word, view, 16)
+    if word[0] < 0:
+        return False
+    if word[0] <= 12:
+        to[0] = murmur3(view + 4, word[0], 0)
+        return True
+    if word[2] < 0 or word[2] >= count or word[3] < 0 or <int64_t>word[3] + word[0] > memory[word[2]].size:
+        return False
+    to[0] = murmur3(memory[word[2]].start + word[3], word[0], 0)
+    return True
+
+
+cdef inline int hash_fixed(object items, bint padded, object out) except -1:
+    cdef const uint8_t* item = <const uint8_t*>address(items)
+    cdef uint64_t* to = words(out)
+    cdef Py_ssize_t i, rows = len(out), width = items.shape[1], length
+    with nogil:
+        for i in range(rows):
+            length = width
+            if padded:
+                while length and item[length - 1] == 0:
+                    length -= 1
+            to[i] = murmur3(item, length, 0)
+            item += width
+    return 0
+
+
+cdef inline Py_ssize_t hash_utf32(object characters, object out) except -2:
+    cdef const uint32_t* item = indices(characters)
+    cdef uint64_t* to = words(out)
+    cdef Py_ssize_t i, rows = len(out), width = characters.shape[1], length, bad = -1
+    cdef uint8_t* encoded = <uint8_t*>malloc(4 * width + 1)
+    if encoded == NULL:
+        raise MemoryError
+    with nogil:
+        for i in range(rows):
+            length = encode(item + i * width, width, encoded)
+            if length < 0:
+                bad = i
+                break
+            to[i] = murmur3(encoded, length, 0)
+    free(encoded)
+    return bad
+
+
+cdef inline Py_ssize_t encode(const uint32_t* item, Py_ssize_t width, uint8_t* to) noexcept nogil:
+    cdef Py_ssize_t i, have = 0
+    cdef uint32_t c
+    while width and item[width - 1] == 0:
+        width -= 1
+    for i in range(width):
+        c = item[i]
+        if c < 0x80:
+            to[have] = c
+            have += 1
+        elif c < 0x800:
+            to[have] = 0xC0 | c >> 6
+            to[have + 1] = 0x80 | c & 0x3F
+            have += 2
+        elif c < 0x10000:
+            if 0xD800 <= c < 0xE000:
+                return -1
+            to[have] = 0xE0 | c >> 12
+            to[have + 1] = 0x80 | c >> 6 & 0x3F
+            to[have + 2] = 0x80 | c & 0x3F
+            have += 3
+        elif c < 0x110000:
+            to[have] = 0xF0 | c >> 18
+            to[have + 1] = 0x80 | c >> 12 & 0x3F
+            to[have + 2] = 0x80 | c >> 6 & 0x3F
+            to[have + 3] = 0x80 | c & 0x3F
+            have += 4
+        else:
+            return -1
+    return have

@@ -1,0 +1,2 @@
+from ringfence._core._kernel_columns cimport hash_fixed, hash_offsets, hash_utf32, hash_views, mix_many
+from ringfence._core._kernel_hash cimport hash_list

@@ -1,0 +1,101 @@
+# cython: annotation_typing=False
+"""Hashes of whole columns of keys, NumPy arrays and Arrow data, without a Python object for each key.
+
+The GIL is released while a column is hashed, and `threads` splits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ringfence._core import _arrays, _checks, _threads, arrow
+from ringfence._core._layouts import Column, Dictionary, Fixed, Integers, Layout, Offsets, Utf32, Views
+from ringfence.errors import InvalidValue
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from ringfence._core import _cython as cython
+
+if not cython.compiled:
+    from ringfence._core._kernel_columns import hash_fixed, hash_offsets, hash_utf32, hash_views
+    from ringfence._core._kernel_hash import mix_many
+
+
+def is_column(keys: Any) -> bool:
+    """Tell whether `hashes` takes a batch of keys."""
+    return _arrays.is_column(keys) if isinstance(keys, np.ndarray) else arrow.is_column(keys)
+
+
+def hashes(keys: Any, threads: int = 1) -> Any:
+    """Return the `key_hash` of each row of a column as uint64.
+
+    Raises:
+        InvalidType: the column holds something else than keys.
+        InvalidValue: a row is null, its key out of range or without UTF-8, or the data are malformed.
+    """
+    found, nulls = hashes_and_nulls(keys, threads)
+    if nulls is not None and nulls.any():
+        raise InvalidValue(f"row {int(nulls.argmax())} of the keys is null")
+    return found
+
+
+def hashes_and_nulls(keys: Any, threads: int = 1) -> tuple[Any, Any]:
+    """Return the `key_hash` of each row, anything for a null; and a mask of the nulls, or None without any."""
+    parts: list[Any] = []
+    masks: list[Any] = []
+    row = 0
+    with closing(_columns(keys)) as columns:
+        for column in columns:
+            parts.append(_hashes(column, row, threads))
+            masks.append(np.zeros(column.rows, np.bool_) if column.nulls is None else column.nulls)
+            row += column.rows
+    if len(parts) == 1:
+        return parts[0], column.nulls
+    return np.concatenate([np.empty(0, np.uint64), *parts]), np.concatenate([np.empty(0, np.bool_), *masks])
+
+
+def _columns(keys: Any) -> Generator[Column]:
+    return _arrays.columns_of(keys) if isinstance(keys, np.ndarray) else arrow.columns_of(keys)
+
+
+def _hashes(column: Column, row: int, threads: int) -> Any:
+    out = np.empty(column.rows, np.uint64)
+    layout = column.layout
+    if isinstance(layout, Dictionary):
+        values = _hashes(layout.values, 0, threads)
+        return values[layout.indices] if len(values) else out  # without values, all rows are null
+
+    def work(start: int, stop: int) -> None:
+        _put_hashes(layout, row, start, stop, out[start:stop])
+
+    _threads.split(work, column.rows, threads)
+    return out
+
+
+def _put_hashes(layout: Layout, row: int, start: int, stop: int, out: Any) -> None:
+    bad = -1
+    if isinstance(layout, Offsets):
+        bad = hash_offsets(layout.offsets[start : stop + 1], layout.data, out)
+    elif isinstance(layout, Views):
+        bad = hash_views(layout.views[16 * start : 16 * stop], layout.buffers, out)
+    elif isinstance(layout, Fixed):
+        hash_fixed(layout.items[start:stop], layout.padded, out)
+    elif isinstance(layout, Utf32):
+        bad = hash_utf32(layout.characters[start:stop], out)
+    elif isinstance(layout, Integers):
+        mix_many(_checks.integers(layout.numbers[start:stop]), out)
+    if bad >= 0:
+        _refuse_row(layout, row + start + bad)
+
+
+def _refuse_row(layout: Layout, row: int) -> NoReturn:
+    if isinstance(layout, Utf32):
+        raise InvalidValue(
+            f"the key in row {row} has no UTF-8: it holds lone surrogates or what is no character"
+        )
+    raise InvalidValue(f"row {row} of the Arrow column lies outside its data: its offsets are malformed")

@@ -1,0 +1,160 @@
+"""Malformed Arrow data are refused, and everything is released once, by whom it belongs to."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringfence.errors import InvalidType, InvalidValue
+from tests.core.conftest import Chunks, Handmade, data, offsets, view
+
+ABC = (None, offsets(0, 1, 2, 3), data(b"abc"))
+LONG = data(b"a long key of more than twelve bytes")
+
+
+def views(*items: bytes, sizes: tuple[int, ...] = (36,), buffers: tuple[Any, ...] = (LONG,)) -> list[Any]:
+    return [None, data(b"".join(items)), *buffers, np.array(sizes, np.int64)]
+
+
+def hashes(core: SimpleNamespace, keys: Any) -> list[int]:
+    found: list[int] = core.hashing.key_hash_many(keys).tolist()
+    return found
+
+
+def test_sound_data_are_read(core: SimpleNamespace) -> None:
+    expected = hashes(core, ["b", "c"])
+    assert hashes(core, Handmade(b"u", 2, ABC, offset=1)) == expected
+    assert hashes(core, Handmade(b"u", 2, ABC, offset=1, null_count=0)) == expected
+    keys = Handmade(b"vu", 2, views(view(36), view(3, inline=b"abc")))
+    assert hashes(core, keys) == hashes(core, [LONG.tobytes(), "abc"])
+    assert hashes(core, Handmade(b"u", 0, [None, None, None])) == []
+    assert hashes(core, Handmade(b"u", 2, [None, offsets(0, 0, 0), None])) == hashes(core, ["", ""])
+
+
+def test_buffers_that_are_not_aligned_are_read(core: SimpleNamespace) -> None:
+    shifted = np.frombuffer(b"?" + offsets(0, 1, 2, 3).tobytes(), np.uint8)[1:]
+    assert hashes(core, Handmade(b"u", 3, [None, shifted, data(b"abc")])) == hashes(core, ["a", "b", "c"])
+
+
+def test_a_null_may_hold_anything(core: SimpleNamespace) -> None:
+    first_only = data(b"\x01")
+    for keys in (
+        Handmade(b"vu", 2, [first_only, *views(view(3, inline=b"abc"), view(99, buffer=7))[1:]]),
+        Handmade(b"c", 2, [first_only, np.array([5, -5], np.int8)]),
+        Handmade(b"c", 2, [first_only, np.array([0, 99], np.int8)], dictionary=Handmade(b"u", 3, ABC)),
+    ):
+        assert core.columns.hashes_and_nulls(keys)[1].tolist() == [False, True]
+
+
+MALFORMED = [
+    (b"u", 3, [None, offsets(0, 2, 1, 3), data(b"abc")], {}, "row 1"),
+    (b"u", 3, [None, offsets(0, 9, 2, 3), data(b"abc")], {}, "row 1|row 0"),
+    (b"u", 3, [None, offsets(-1, 1, 2, 3), data(b"abc")], {}, "row 0"),
+    (b"u", 3, [None, offsets(0, 1, 2, -3), data(b"abc")], {}, "offset -3"),
+    (b"U", 2, [None, offsets(0, 5, 3, dtype="i8"), data(b"abc")], {}, "row 0"),
+    (b"U", 2, [None, offsets(-9, 1, 3, dtype="i8"), data(b"abc")], {}, "row 0"),
+    (b"U", 1, [None, offsets(0, 1 << 62, dtype="i8"), data(b"abc")], {}, "cannot have"),
+    (b"u", 3, [None, None, data(b"abc")], {}, "buffer 1 .* missing"),
+    (b"u", 3, [None, offsets(0, 1, 2, 3), None], {}, "buffer 2 .* missing"),
+    (b"u", 3, ABC, {"n_buffers": 2}, "3 buffers or more, not 2"),
+    (b"u", 3, ABC, {"n_buffers": -1}, "3 buffers or more, not -1"),
+    (b"u", -1, ABC, {}, "length -1"),
+    (b"u", 3, ABC, {"offset": -1}, "offset -1"),
+    (b"u", 1 << 62, ABC, {}, "length 4611686018427387904"),
+    (b"u", 1 << 46, ABC, {}, "cannot have"),
+    (b"u", 3, [data(b"\xff"), *ABC[1:]], {"null_count": 4}, "cannot have 4 nulls"),
+    (b"u", 3, [data(b"\xff"), *ABC[1:]], {"null_count": -2}, "cannot have -2 nulls"),
+    (b"vu", 1, views(view(-1)), {}, "row 0"),
+    (b"vu", 2, views(view(3, inline=b"abc"), view(37)), {}, "row 1"),
+    (b"vu", 1, views(view(36, start=1)), {}, "row 0"),
+    (b"vu", 1, views(view(20, start=-1)), {}, "row 0"),
+    (b"vu", 1, views(view(20, start=2**31 - 1)), {}, "row 0"),
+    (b"vu", 1, views(view(20, buffer=1)), {}, "row 0"),
+    (b"vu", 1, views(view(20, buffer=-1)), {}, "row 0"),
+    (b"vu", 1, views(view(20), sizes=(), buffers=()), {}, "row 0"),
+    (b"vu", 1, views(view(20), sizes=(-5,)), {}, "cannot have -5 bytes"),
+    (b"vu", 1, views(view(20), buffers=(None,)), {}, "buffer 2 .* missing"),
+    (b"vu", 1, views(view(20)), {"n_buffers": 2}, "3 buffers or more, not 2"),
+    (b"l", 2, [None, None], {}, "buffer 1 .* missing"),
+    (b"l", 2, [None], {}, "2 buffers or more, not 1"),
+    (b"w:4", 2, [None, None], {}, "buffer 1 .* missing"),
+    (b"w:99999999999999999999", 2, [None, data(b"abc")], {}, "cannot have"),
+    (b"c", 2, [None, np.array([0, 3], np.int8)], {"dictionary": Handmade(b"u", 3, ABC)}, "row 1 is number 3"),
+    (b"c", 1, [None, np.array([-1], np.int8)], {"dictionary": Handmade(b"u", 3, ABC)}, "row 0 is number -1"),
+    (b"u", 3, ABC, {"dictionary": Handmade(b"u", 3, ABC)}, "format 'u'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "length", "buffers", "more", "says"), MALFORMED)
+def test_malformed_data_are_refused(
+    core: SimpleNamespace, kind: bytes, length: int, buffers: Any, more: dict[str, Any], says: str
+) -> None:
+    keys = Handmade(kind, length, buffers, **more)
+    with pytest.raises(InvalidValue, match=says):
+        hashes(core, keys)
+    assert keys.released.array == keys.released.schema == 0  # that is for the capsules to do
+
+    chunk = Handmade(kind, length, buffers, **more)
+    with pytest.raises(InvalidValue, match=says):
+        hashes(core, Chunks([chunk]))
+    assert chunk.released.array == chunk.released.schema == 1
+
+
+@pytest.mark.parametrize("kind", [b"", b"w:", b"w:x", b"w:-1", b"g", b"+s", b"+r", b"\xff", b"tdD"])
+def test_other_formats_are_refused(core: SimpleNamespace, kind: bytes) -> None:
+    with pytest.raises(InvalidType):
+        hashes(core, Handmade(kind, 3, ABC))
+
+
+def test_each_chunk_is_released_once(core: SimpleNamespace) -> None:
+    chunks = [Handmade(b"u", 3, ABC) for _ in range(3)]
+    stream = Chunks(chunks)
+    assert hashes(core, stream) == hashes(core, ["a", "b", "c"] * 3)
+    assert [chunk.released.array for chunk in chunks] == [1, 1, 1]
+    assert chunks[0].released.schema == 1
+    assert stream.stream_released == 0  # that is for the capsule to do
+
+
+def test_what_came_before_an_error_is_released_once(core: SimpleNamespace) -> None:
+    sound = Handmade(b"u", 3, ABC)
+    stream = Chunks([sound], failure=5)
+    with pytest.raises(InvalidValue, match=r"failed \(5\): the disk is gone"):
+        hashes(core, stream)
+    assert sound.released.array == sound.released.schema == 1
+
+
+def test_a_stream_that_has_no_schema(core: SimpleNamespace) -> None:
+    chunk = Handmade(b"u", 3, ABC)
+    with pytest.raises(InvalidValue, match=r"failed \(12\)"):
+        hashes(core, Chunks([chunk], schema_failure=12))
+    assert chunk.released.array == chunk.released.schema == 0
+
+
+def test_capsules_that_are_none_or_released(core: SimpleNamespace) -> None:
+    class Swapped(Handmade):
+        def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]:
+            schema, array = super().__arrow_c_array__()
+            return array, schema
+
+    class Released(Handmade):
+        def array(self) -> Any:
+            made = super().array()
+            made.release = None
+            return made
+
+    with pytest.raises(InvalidType, match="no Arrow capsule arrow_schema"):
+        hashes(core, Swapped(b"u", 3, ABC))
+    with pytest.raises(InvalidValue, match="released already"):
+        hashes(core, Released(b"u", 3, ABC))
+
+
+def test_nothing_stays_allocated_after_an_error(core: SimpleNamespace) -> None:
+    pa: Any = pytest.importorskip("pyarrow")
+    before = pa.total_allocated_bytes()
+    keys = pa.chunked_array([["a"] * 1000, ["b", None]])
+    for column in (keys, keys.chunk(1)):
+        with pytest.raises(InvalidValue, match="is null"):
+            hashes(core, column)
+    del keys, column
+    assert pa.total_allocated_bytes() == before
