@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -31,9 +32,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError(f"older than their sources: {', '.join(old)}; build again: pip install -e .")
 
 
-def compiled() -> bool:
-    """Return whether there are compiled modules; fail when there are none although there could be."""
-    if _twins.extension("points") is not None:
+@pytest.fixture(scope="session")
+def compiled() -> Callable[[str], bool]:
+    """Say whether a module is compiled; fail when it is not although it could be."""
+    return is_compiled
+
+
+def is_compiled(name: str) -> bool:
+    """Return whether a module is compiled; fail when it is not although it could be."""
+    if _twins.extension(name) is not None:
         return True
     no_compiler = Path(sys.prefix, "ringfence-pure").exists()  # so says tools/prepare.py
     assert no_compiler or os.environ.get("RINGFENCE_IMPL") == "python", "the compiled modules were not built"
@@ -54,7 +61,7 @@ def load_twin(implementation: str) -> SimpleNamespace:
 @pytest.fixture(scope="session")
 def twins() -> dict[str, SimpleNamespace]:
     """Both twins, by name; the pure one alone where nothing can be compiled."""
-    built = ("c", "python") if compiled() else ("python",)
+    built = ("c", "python") if is_compiled("points") else ("python",)
     return {implementation: load_twin(implementation) for implementation in built}
 
 
