@@ -110,6 +110,22 @@ def test_many_beside_fastring(race: Any, rings: SimpleNamespace, count: int) -> 
 
 
 @compiled
+@pytest.mark.parametrize("count", [65_536, 1_000_000])
+def test_an_arrow_column_beside_a_list(race: Any, rings: SimpleNamespace, count: int) -> None:
+    pa: Any = pytest.importorskip("pyarrow")
+    keys = [f"user:{i}" for i in range(count)]
+    column, ours = pa.array(keys), rings.ours.lookup_many
+    race(
+        f"lookup_many(Arrow column), list of {count:,} str",
+        lambda: ours(column),
+        lambda: ours(keys),
+        operations=count,
+        at_most=0.9,
+        rounds=100 if count < 100_000 else 9,
+    )
+
+
+@compiled
 @pytest.mark.parametrize("nodes", [100, 1000])
 def test_hashes_beside_searchsorted(race: Any, nodes: int) -> None:
     ring = HashRing(THOUSAND[:nodes])

@@ -21,7 +21,7 @@ from ringfence._core import _checks
 from ringfence._core.arrow import Keys
 
 from .columns import hashes as column_hashes
-from .columns import is_column
+from .columns import hashes_and_nulls, is_column
 
 try:
     import cython
@@ -70,6 +70,14 @@ def key_hash_many(keys: Keys, threads: int = 1) -> NDArray[np.uint64]:
     if type(keys) is list or not is_column(keys):
         return _hashes(keys, KEY, 0)
     found: NDArray[np.uint64] = column_hashes(keys, threads)
+    return found
+
+
+def key_hashes_and_nulls(keys: Keys, threads: int = 1) -> tuple[NDArray[np.uint64], NDArray[np.bool_] | None]:
+    """`key_hash` of each key, whatever of a null; and which rows are null, or None where none can be."""
+    if not is_column(keys):
+        return _hashes(keys, KEY, 0), None
+    found: tuple[NDArray[np.uint64], NDArray[np.bool_] | None] = hashes_and_nulls(keys, threads)
     return found
 
 

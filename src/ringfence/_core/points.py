@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.arrow import Keys
 from ringfence.errors import EmptyRing, InvalidType, InvalidValue
 
 from .hashing import key_hash_many
@@ -117,19 +118,29 @@ class Points:
             raise EmptyRing
         return self._names[self._owners[find(self._points, self._table, self._shift, hash_key(key))]]
 
-    def lookup_many(self, keys: Iterable[str | bytes | int]) -> Indices:
+    def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> Indices:
         """Return the owners of a batch of keys, as uint32 indices into `ring.nodes`.
 
         Args:
-            keys: any iterable of keys, or a one-dimensional NumPy array of integers (for which the GIL is
-                released), `S` (trailing NULs do not count), `U` or `StringDType`.
+            keys: any iterable of keys; or a one-dimensional NumPy array of integers, `S` or `U` (trailing NULs do not
+                count), or Arrow data of integers, text or bytes, chunked, sliced or dictionary-encoded (all that has
+                `__arrow_c_array__` or `__arrow_c_stream__`, as columns of pyarrow, polars and pandas do). These two
+                are read where they lie, without the GIL. Arrow text is taken to be UTF-8 without a check.
+            threads: over how many threads at most to split a large batch.
+            null: the name of the node that owns the rows that are null; without it a null is refused.
 
         Raises:
             EmptyRing: there is no node.
             InvalidType: a key is neither str, bytes nor int.
-            InvalidValue: an int is not in 0 <= key < 2**64, or a str has lone surrogates.
+            InvalidValue: an int is not in 0 <= key < 2**64, a str has lone surrogates, a row is null, Arrow data are
+                malformed, or `threads` is less than 1.
+            UnknownNode: there is no node named `null`.
         """
-        return self.search(key_hash_many(keys))
+        if null is None and threads == 1:
+            return self.search(key_hash_many(keys))
+        from ringfence._core.batches import owners  # which needs the twin in use, loaded by now
+
+        return owners(self, keys, threads, null)
 
     def search(self, hashes: Words) -> Indices:
         """Return the owners of a contiguous array of hashes, as uint32 indices into `ring.nodes`."""

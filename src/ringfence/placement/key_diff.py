@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.arrow import Keys, is_column
 from ringfence.errors import InvalidType
 from ringfence.placement.protocol import Placement
 
@@ -55,9 +56,9 @@ class KeyDiff:
         """
         return bool(self.affected([key])[0])
 
-    def affected(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
+    def affected(self, keys: Keys) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes; takes what `lookup_many` takes."""
-        batch = keys if isinstance(keys, np.ndarray | str | bytes) else list(keys)
+        batch = _readable_twice(keys)
         moved: NDArray[np.bool_] = self._owners(self._old, batch) != self._owners(self._new, batch)
         return moved
 
@@ -66,12 +67,16 @@ class KeyDiff:
         names = sorted({*self._old.nodes, *self._new.nodes})
         return {name: position for position, name in enumerate(names)}
 
-    def _owners(self, placement: Placement, keys: Iterable[str | bytes | int]) -> NDArray[np.int64]:
+    def _owners(self, placement: Placement, keys: Any) -> NDArray[np.int64]:
         if not placement.nodes:
-            return np.full(len(keys), -1)  # type: ignore[arg-type]  # a list or an array
+            return np.full(len(keys), -1)
         positions = np.array([self._position[name] for name in placement.nodes])
         owners: NDArray[np.int64] = positions[placement.lookup_many(keys)]
         return owners
 
     def __repr__(self) -> str:
         return f"<KeyDiff of about {self.fraction:.2%} of the keys>"
+
+
+def _readable_twice(keys: Any) -> Any:
+    return keys if isinstance(keys, np.ndarray | str | bytes) or is_column(keys) else list(keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.arrow import Keys
 from ringfence._core.hashing import key_hash, key_hash_many
 from ringfence._core.points import Points, Words
 from ringfence.placement import arcs
@@ -124,7 +125,7 @@ class Migration:
         """
         return bool(self._moved(np.array([key_hash(key)], np.uint64))[0])
 
-    def affected(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
+    def affected(self, keys: Keys) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes; takes what `HashRing.lookup_many` takes."""
         return self._moved(key_hash_many(keys))
 

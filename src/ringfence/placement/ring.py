@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringfence._core import points, replicas
+from ringfence._core.arrow import Keys
 from ringfence._core.hashing import key_hash_many
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 from ringfence.placement import arcs
@@ -103,7 +104,7 @@ class HashRing(points.Points):
         """Return `replicas(key, n, distinct)` where `distinct` is not None."""
         return spread(self, key, n, distinct)
 
-    def replicas_many(self, keys: Iterable[str | bytes | int], n: int) -> NDArray[np.uint32]:
+    def replicas_many(self, keys: Keys, n: int) -> NDArray[np.uint32]:
         """Return `replicas(key, n)` of each key of a batch, as a row of uint32 indices into `ring.nodes`.
 
         Args:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.arrow import Keys
+from ringfence._core.batches import owners
 from ringfence._core.hashing import key_hash_many
 from ringfence.errors import InvalidValue, UnknownNode
 from ringfence.placement.arguments import integer, one_node
@@ -74,19 +76,27 @@ class Snapshot:
         """
         return self._members[self._position(name)]
 
-    def lookup_many(self, keys: Iterable[str | bytes | int]) -> NDArray[np.uint32]:
+    def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> NDArray[np.uint32]:
         """Return the owners of a batch of keys, as uint32 indices into `nodes`.
 
         Args:
-            keys: any iterable of keys, or a one-dimensional NumPy array of integers (for which the GIL is
-                released), `S` (trailing NULs do not count), `U` or `StringDType`.
+            keys: any iterable of keys; or a one-dimensional NumPy array of integers, `S` or `U` (trailing NULs do not
+                count), or Arrow data of integers, text or bytes, chunked, sliced or dictionary-encoded (all that has
+                `__arrow_c_array__` or `__arrow_c_stream__`, as columns of pyarrow, polars and pandas do). These two
+                are read where they lie, without the GIL. Arrow text is taken to be UTF-8 without a check.
+            threads: over how many threads at most to split a large batch.
+            null: the name of the node that owns the rows that are null; without it a null is refused.
 
         Raises:
             EmptyRing: there is no node.
             InvalidType: a key is neither str, bytes nor int.
-            InvalidValue: an int is not in 0 <= key < 2**64, or a str has lone surrogates.
+            InvalidValue: an int is not in 0 <= key < 2**64, a str has lone surrogates, a row is null, Arrow data are
+                malformed, or `threads` is less than 1.
+            UnknownNode: there is no node named `null`.
         """
-        return self.search(key_hash_many(keys))
+        if null is None and threads == 1:
+            return self.search(key_hash_many(keys))
+        return owners(self, keys, threads, null)
 
     def replicas(self, key: str | bytes | int, n: int, distinct: str | None = None) -> tuple[str, ...]:
         """Return `n` distinct nodes for `key` in order of preference, the owner first; all when there are fewer.
@@ -104,7 +114,7 @@ class Snapshot:
         """
         return self.ranked(key, n) if distinct is None else spread(self, key, n, distinct)
 
-    def replicas_many(self, keys: Iterable[str | bytes | int], n: int) -> NDArray[np.uint32]:
+    def replicas_many(self, keys: Keys, n: int) -> NDArray[np.uint32]:
         """Return `replicas(key, n)` of each key of a batch, as a row of uint32 indices into `nodes`.
 
         Args:
