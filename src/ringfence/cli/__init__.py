@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ringfence.cli import demo
+from ringfence.cli import demo, ring
 from ringfence.errors import RingfenceError
 
 
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever reads the output has enough of it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        return 141
     return code
 
 
@@ -31,5 +35,7 @@ def parser() -> argparse.ArgumentParser:
         description="Consistent-hash placement, distributed locks and distributed transactions.",
     )
     top.add_argument("--version", action="version", version=f"ringfence {version('ringfence')}")
-    demo.add_command(top.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    demo.add_command(commands)
+    ring.add_command(commands)
     return top

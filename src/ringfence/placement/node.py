@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 
 from ringfence.errors import InvalidType, InvalidValue
@@ -52,6 +52,6 @@ def _check_utf8(name: str) -> None:
 def _checked_weight(name: str, weight: object) -> float:
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise InvalidType(f"the weight of {name!r} must be a number, not {type(weight).__name__}: {weight!r}")
-    if not 0 < weight < math.inf:
+    if not 0 < weight <= sys.float_info.max:  # an int may be larger than any float
         raise InvalidValue(f"the weight of {name!r} must be finite and above 0, not {weight!r}")
     return float(weight)
