@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringfence.errors import InvalidType, InvalidValue
 from tests.core.conftest import Chunks, Handmade, data, offsets, view
@@ -158,3 +160,38 @@ def test_nothing_stays_allocated_after_an_error(core: SimpleNamespace) -> None:
             hashes(core, column)
     del keys, column
     assert pa.total_allocated_bytes() == before
+
+
+def outcome(core: SimpleNamespace, keys: Any) -> Any:
+    try:
+        return hashes(core, keys)
+    except InvalidValue as refused:
+        return str(refused)
+
+
+@settings(deadline=None)
+@given(numbers=st.lists(st.integers(-2, 12), min_size=2, max_size=7))
+def test_any_offsets_are_read_or_refused_alike(twins: dict[str, SimpleNamespace], numbers: list[int]) -> None:
+    sound = numbers[0] >= 0 and numbers == sorted(numbers)
+    text = bytes(range(12))
+    for kind, dtype in ((b"z", "i4"), (b"Z", "i8")):
+        found = [
+            outcome(
+                twin, Handmade(kind, len(numbers) - 1, [None, offsets(*numbers, dtype=dtype), data(text)])
+            )
+            for twin in twins.values()
+        ]
+        assert all(one == found[0] for one in found)
+        assert isinstance(found[0], list) == sound
+
+
+@settings(deadline=None)
+@given(length=st.integers(-2, 40), buffer=st.integers(-1, 2), start=st.integers(-2, 40))
+def test_any_view_is_read_or_refused_alike(
+    twins: dict[str, SimpleNamespace], length: int, buffer: int, start: int
+) -> None:
+    words = np.array([length, 0, buffer, start], np.int32).tobytes()
+    found = [outcome(twin, Handmade(b"vz", 1, views(words))) for twin in twins.values()]
+    assert all(one == found[0] for one in found)
+    inside = buffer == 0 and 0 <= start <= len(LONG) - length
+    assert isinstance(found[0], list) == (0 <= length <= 12 or (length > 12 and inside))
