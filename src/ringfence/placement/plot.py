@@ -85,14 +85,15 @@ def _bars(axes: Axes, plan: Plan) -> None:
     after = np.array([float(node.after or 0) for node in plan.nodes])
     axes.barh(rows - 0.2, before, 0.38, color=_BEFORE, label="before")
     axes.barh(rows + 0.2, after, 0.38, color=_AFTER, label="after")
+    axes.set_xlabel("part of the keys")
     if len(names) <= LABELLED:
+        axes.set_xlabel("part of the keys, and its change in points")
         _write_changes(axes, before, after)
     _label(axes, "y", names)
     axes.set_ylim(len(names) - 0.4, -0.6)  # the first on top
     axes.set_xlim(0, 1.18 * max(before.max(), after.max()))
     axes.xaxis.set_major_formatter(lambda part, _: f"{part:.3%}".rstrip("0%").rstrip(".") + "%")
     axes.set_title("load of each node", loc="left", fontsize=11)
-    axes.set_xlabel("part of the keys, and its change in points")
     axes.grid(axis="x", color=_GRID)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -118,7 +119,7 @@ def _squares(axes: Axes, plan: Plan) -> None:
     if max(parts.shape) <= CELLS:
         _write_parts(axes, parts)
     elif axes.figure is not None:
-        axes.figure.colorbar(image, ax=axes, format=lambda part, _: f"{100 * part:.3f}", shrink=0.8)
+        axes.figure.colorbar(image, ax=axes, format=lambda part, _: f"{100 * part:.3f}", fraction=0.06)
     _label(axes, "y", [name or "no node" for name in sources])
     _label(axes, "x", [name or "no node" for name in targets])
     axes.set_title("part of the keys that moves, in percent", loc="left", fontsize=11)
