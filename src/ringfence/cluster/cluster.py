@@ -35,6 +35,9 @@ D = TypeVar("D")
 LOCK = "rebalance"
 """The lock that a rebalancer holds."""
 
+BRIEFLY = 2.0
+"""Seconds for which a recovery that dies can keep the next rebalancer waiting."""
+
 
 class Cluster:
     """Keys and values spread over shards by a ring, with transactions over several shards and safe rebalancing.
@@ -269,7 +272,7 @@ class Cluster:
         return f"<Cluster {self._view.coordinator.name!r} of {len(self.ring)} shards, ring epoch {self.ring.epoch}>"
 
     def _recover_rebalancer(self, report: Recovery) -> None:
-        lease = self._locks.lock(LOCK).acquire(blocking=False)
+        lease = self._locks.lock(LOCK, ttl=BRIEFLY).acquire(blocking=False)
         if lease is None:
             return
         try:
