@@ -285,7 +285,8 @@ def test_a_reader_who_has_enough(tmp_path: Path) -> None:
 def test_a_terminal_is_shown_a_bar(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("\n".join(KEYS))
     terminal, end = pty.openpty()
-    with process("load", "a", "b", "--keys", str(tmp_path / "keys"), stdout=subprocess.DEVNULL, stderr=end):
+    keys, able = str(tmp_path / "keys"), {**os.environ, "TERM": "xterm"}  # one that can redraw a line
+    with process("load", "a", "b", "--keys", keys, stdout=subprocess.DEVNULL, stderr=end, env=able):
         os.close(end)
         shown = b""
         try:
