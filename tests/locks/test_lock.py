@@ -299,7 +299,8 @@ def interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def take_and_give_back(manager: LockManager) -> None:
+def take_and_give_back(manager: LockManager, interrupted_after: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, interrupted_after)
     while True:
         taken(manager.lock("x", ttl=0.2).acquire()).release()
 
@@ -311,9 +312,7 @@ def test_interrupts_at_any_moment_leave_no_lease_behind(manager: LockManager) ->
     taken(manager.lock("x").acquire()).release()
     before = signal.signal(signal.SIGALRM, interrupt)
     for number in range(60):
-        signal.setitimer(signal.ITIMER_REAL, 0.0002 + number * 0.00002)
         with pytest.raises((KeyboardInterrupt, RuntimeError)):
-            take_and_give_back(manager)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+            take_and_give_back(manager, 0.0002 + number * 0.00002)
     signal.signal(signal.SIGALRM, before)
     assert manager.lock("x").acquire(timeout=2) is not None
