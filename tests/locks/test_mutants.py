@@ -12,7 +12,8 @@ import pytest
 
 from ringfence.locks.stores import Claim, Holder, LockStore
 from ringfence.locks.stores.memory import MemoryStore
-from ringfence.testing.lock_store import LockStoreSuite, failures
+from ringfence.testing.lock_store import LockStoreSuite
+from ringfence.testing.suites import failures
 
 ONE_HOLDER = "test_one_owner_holds_at_a_time"
 LATE_RELEASE = "test_a_late_release_leaves_the_next_holder_alone"

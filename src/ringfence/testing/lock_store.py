@@ -7,7 +7,7 @@ With pytest, subclass it under a name that starts with `Test`::
         def open(self) -> LockStore:
             return MyStore(...)
 
-It needs no pytest: `failures(suite)` runs it and returns what failed.
+It needs no pytest: `ringfence.testing.suites.failures(suite)` runs it and returns what failed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -283,14 +282,3 @@ def ask_at_once(store: LockStore, name: str, count: int) -> list[int | None]:
     for thread in threads:
         thread.join()
     return answers
-
-
-def failures(suite: LockStoreSuite) -> dict[str, str]:
-    """Run a suite; return the traceback of each test that failed, by the test's name."""
-    failed = {}
-    for name in sorted(name for name in dir(suite) if name.startswith("test_")):
-        try:
-            getattr(suite, name)()
-        except Exception:
-            failed[name] = traceback.format_exc()
-    return failed
