@@ -224,12 +224,23 @@ def test_leaves_no_process_behind(source: Path, tmp_path: Path, end: signal.Sign
     kept = tmp_path / "kept"
     command = [sys.executable, "-m", "ringfence", "demo", "--source", str(source), "--keep", str(kept)]
     with subprocess.Popen(
-        [*command, "--kills", "1000"], stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        [*command, "--kills", "1000"],
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
     ) as process:
-        await_condition(lambda: (kept / "writer-2.journal").exists())
-        os.kill(process.pid, end)
-        assert process.wait(20) == (130 if end is signal.SIGINT else -signal.SIGKILL)
+        try:
+            await_condition(lambda: (kept / "writer-2.journal").exists())
+            os.kill(process.pid, end)
+            assert process.wait(20) == (130 if end is signal.SIGINT else -signal.SIGKILL)
+        finally:
+            process.kill()
     await_condition(lambda: not [pid for pid in children(kept) if pid != process.pid])
+
+
+def heed_interrupts() -> None:
+    """Undo what a shell does to the jobs it starts in the background: they inherit that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def await_condition(condition: Callable[[], bool]) -> None:
