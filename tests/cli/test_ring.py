@@ -115,6 +115,21 @@ def test_plan_from_file_to_file(run: Run, tmp_path: Path) -> None:
     assert json.loads(out) == migration.plan({"a": 10, "b": 1000}).as_dict()
 
 
+def test_another_hash(run: Run, tmp_path: Path) -> None:
+    ring = HashRing(["a", "b", "c"], hash="md5")
+    _, out, _ = run("lookup", "a", "b", "c", "--hash", "md5", stdin="\n".join(KEYS).encode())
+    assert out == "".join(f"{key}\t{ring[key]}\n" for key in KEYS)
+    then = tmp_path / "then.json"
+    then.write_text('["a", "b", "c", "d"]')
+    moving = sum(ring[key] != ring.with_node("d")[key] for key in KEYS)
+    for change in (["--add", "d"], ["--to", str(then)]):
+        arguments = ["plan", "a", "b", "c", "--hash", "md5", "--json", "--keys", "-", *change]
+        _, out, _ = run(*arguments, stdin="\n".join(KEYS).encode())
+        assert json.loads(out)["keys_affected"] == moving
+    with pytest.raises(SystemExit):
+        run("lookup", "a", "--hash", "md4")
+
+
 def test_plot(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "plan.svg"
     assert run("plot", "a", "b", "--add", "c", "--output", str(path)) == (0, f"drawn: {path}\n", "")

@@ -48,6 +48,29 @@ def test_it_moves_exactly_the_keys_of_the_diff(store: Store) -> None:
     assert not cluster.migrating
 
 
+def test_shards_keep_the_hash_of_their_ring_and_can_change_it(store: Store) -> None:
+    first = HashRing(NAMES, hash="md5")
+    values = fill(store.open(ring=first))
+    cluster = store.open()
+    assert cluster.ring == first
+    assert all(cluster.get(key) == value for key, value in values.items())
+    new = HashRing(NAMES, epoch=1)
+    report = cluster.rebalance(new)
+    assert report.keys == sum(first[key] != new[key] for key in KEYS) > 0
+    assert all(cluster.get(key) == value for key, value in values.items())
+    assert store.open().ring == new
+
+
+def test_shards_cannot_keep_a_function(store: Store) -> None:
+    ring = HashRing(NAMES, epoch=1, hash=len)
+    with pytest.raises(InvalidValue, match="cannot keep the function"):
+        store.open(ring=ring)
+    cluster = store.open()
+    with pytest.raises(InvalidValue, match="cannot keep the function"):
+        cluster.rebalance(ring)
+    assert cluster.ring.epoch == 0
+
+
 def test_a_shard_that_leaves_ends_up_empty(store: Store) -> None:
     cluster = store.open()
     values = fill(cluster)

@@ -26,7 +26,9 @@ KEYS: list[Any] = [
 
 @pytest.mark.parametrize("case", GOLDEN["rings"], ids=lambda case: case["what"])
 def test_golden_rings(case: dict[str, Any]) -> None:
-    ring = HashRing(case["weights"], vnodes=case["vnodes"], seed=case["seed"])
+    ring = HashRing(
+        case["weights"], vnodes=case["vnodes"], seed=case["seed"], hash=case.get("hash", "murmur3")
+    )
     assert ring.points[: len(case["first_points"])].tolist() == case["first_points"]
     assert list(ring.nodes) == case["nodes"]
     assert ring.lookup_many(KEYS).tolist() == case["owners"]
@@ -39,13 +41,15 @@ def test_the_program_in_the_documentation_places_alike(case: dict[str, Any]) -> 
     documented: dict[str, Any] = {}
     exec(PROGRAM[1], documented)
     points = documented["ring"](case["weights"], case["vnodes"], case["seed"])
-    ring = HashRing(case["weights"], vnodes=case["vnodes"], seed=case["seed"])
+    ring = HashRing(
+        case["weights"], vnodes=case["vnodes"], seed=case["seed"], hash=case.get("hash", "murmur3")
+    )
     names = [ring.nodes[owner] for owner in ring.owners[:-1]]
     assert [
         (point, name.encode()) for point, name in zip(ring.points.tolist(), names, strict=False)
     ] == points
     for key in KEYS:
-        assert documented["owner"](points, key) == ring[key]
+        assert documented["owner"](points, key, ring.hash) == ring[key]
 
 
 def test_points_spread_as_evenly_as_random_ones() -> None:

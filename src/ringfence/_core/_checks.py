@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any, NoReturn, SupportsIndex
 
 import numpy as np
@@ -37,6 +38,13 @@ def _unsigned(value: Any, what: str, bits: int) -> int:
     if not 0 <= number < 1 << bits:
         raise InvalidValue(f"{what} must be in 0 <= {what} < 2**{bits}, not {number}")
     return number
+
+
+def hash_result(found: Any, function: Callable[[bytes], Any], data: bytes) -> int:
+    """Return what `function` made of the bytes of a key, an int in 0 <= hash < 2**64."""
+    if type(found) is int and 0 <= found < 1 << 64:
+        return found
+    return uint64(found, f"{getattr(function, '__qualname__', 'hash')}({data!r})")
 
 
 def replica_count(n: Any, most: int) -> int:

@@ -1,29 +1,36 @@
 # cython: language_level=3
-"""Hashes of the keys of columns, compiled, without the GIL; `_kernel_columns.py` holds the same names, documented."""
+"""Hashes of the keys of columns, compiled, without the GIL; `_kernel_columns.py` holds the same names, documented.
+
+A kind that is no number is a Python function, which the interpreted twin calls.
+"""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from ringfence._core._kernel_array cimport address, indices, words
-from ringfence._core._kernel_hash cimport mix_many, murmur3
+from ringfence._core._kernel_hash cimport Hash, hash_data, mix_many, other_hash
 
 
-cdef inline Py_ssize_t hash_offsets(object offsets, object data, object out) except -2:
+cdef inline Py_ssize_t hash_offsets(object offsets, object data, object kind, object out) except -2:
+    if not isinstance(kind, int):
+        from ringfence._core import _kernel_columns
+        return _kernel_columns.hash_offsets(offsets, data, kind, out)
     cdef const void* at = address(offsets)
     cdef const uint8_t* start = <const uint8_t*>address(data)
+    cdef Hash other = other_hash(kind)
     cdef uint64_t* to = words(out)
     cdef Py_ssize_t rows = len(out), size = len(data), bad
     cdef bint wide = offsets.itemsize == 8
     with nogil:
         if wide:
-            bad = hash_offsets64(<const int64_t*>at, start, size, to, rows)
+            bad = hash_offsets64(<const int64_t*>at, start, size, to, rows, other)
         else:
-            bad = hash_offsets32(<const int32_t*>at, start, size, to, rows)
+            bad = hash_offsets32(<const int32_t*>at, start, size, to, rows, other)
     return bad
 
 
 cdef inline Py_ssize_t hash_offsets32(
-    const int32_t* at, const uint8_t* data, int64_t size, uint64_t* to, Py_ssize_t rows
+    const int32_t* at, const uint8_t* data, int64_t size, uint64_t* to, Py_ssize_t rows, Hash other
 ) noexcept nogil:
     cdef int64_t start, end = at[0]
     cdef Py_ssize_t i
@@ -34,12 +41,12 @@ cdef inline Py_ssize_t hash_offsets32(
         end = at[i + 1]
         if end < start or end > size:
             return i
-        to[i] = murmur3(data + start, end - start, 0)
+        to[i] = hash_data(other, data + start, end - start)
     return -1
 
 
 cdef inline Py_ssize_t hash_offsets64(
-    const int64_t* at, const uint8_t* data, int64_t size, uint64_t* to, Py_ssize_t rows
+    const int64_t* at, const uint8_t* data, int64_t size, uint64_t* to, Py_ssize_t rows, Hash other
 ) noexcept nogil:
     cdef int64_t start, end = at[0]
     cdef Py_ssize_t i
@@ -50,7 +57,7 @@ cdef inline Py_ssize_t hash_offsets64(
         end = at[i + 1]
         if end < start or end > size:
             return i
-        to[i] = murmur3(data + start, end - start, 0)
+        to[i] = hash_data(other, data + start, end - start)
     return -1
 
 
@@ -59,8 +66,12 @@ cdef struct Memory:
     int64_t size
 
 
-cdef inline Py_ssize_t hash_views(object views, tuple buffers, object out) except -2:
+cdef inline Py_ssize_t hash_views(object views, tuple buffers, object kind, object out) except -2:
+    if not isinstance(kind, int):
+        from ringfence._core import _kernel_columns
+        return _kernel_columns.hash_views(views, buffers, kind, out)
     cdef const uint8_t* view = <const uint8_t*>address(views)
+    cdef Hash other = other_hash(kind)
     cdef uint64_t* to = words(out)
     cdef Py_ssize_t i, rows = len(out), count = len(buffers), bad = -1
     cdef Memory* memory = <Memory*>malloc((count + 1) * sizeof(Memory))
@@ -72,7 +83,7 @@ cdef inline Py_ssize_t hash_views(object views, tuple buffers, object out) excep
             memory[i].size = len(buffers[i])
         with nogil:
             for i in range(rows):
-                if not hash_view(view + 16 * i, memory, count, to + i):
+                if not hash_view(view + 16 * i, memory, count, to + i, other):
                     bad = i
                     break
     finally:
@@ -80,22 +91,28 @@ cdef inline Py_ssize_t hash_views(object views, tuple buffers, object out) excep
     return bad
 
 
-cdef inline bint hash_view(const uint8_t* view, const Memory* memory, Py_ssize_t count, uint64_t* to) noexcept nogil:
+cdef inline bint hash_view(
+    const uint8_t* view, const Memory* memory, Py_ssize_t count, uint64_t* to, Hash other
+) noexcept nogil:
     cdef int32_t[4] word  # length, four bytes of prefix, number of the buffer, place in it
     memcpy(word, view, 16)
     if word[0] < 0:
         return False
     if word[0] <= 12:
-        to[0] = murmur3(view + 4, word[0], 0)
+        to[0] = hash_data(other, view + 4, word[0])
         return True
     if word[2] < 0 or word[2] >= count or word[3] < 0 or <int64_t>word[3] + word[0] > memory[word[2]].size:
         return False
-    to[0] = murmur3(memory[word[2]].start + word[3], word[0], 0)
+    to[0] = hash_data(other, memory[word[2]].start + word[3], word[0])
     return True
 
 
-cdef inline int hash_fixed(object items, bint padded, object out) except -1:
+cdef inline Py_ssize_t hash_fixed(object items, bint padded, object kind, object out) except -2:
+    if not isinstance(kind, int):
+        from ringfence._core import _kernel_columns
+        return _kernel_columns.hash_fixed(items, padded, kind, out)
     cdef const uint8_t* item = <const uint8_t*>address(items)
+    cdef Hash other = other_hash(kind)
     cdef uint64_t* to = words(out)
     cdef Py_ssize_t i, rows = len(out), width = items.shape[1], length
     with nogil:
@@ -104,13 +121,17 @@ cdef inline int hash_fixed(object items, bint padded, object out) except -1:
             if padded:
                 while length and item[length - 1] == 0:
                     length -= 1
-            to[i] = murmur3(item, length, 0)
+            to[i] = hash_data(other, item, length)
             item += width
-    return 0
+    return -1
 
 
-cdef inline Py_ssize_t hash_utf32(object characters, object out) except -2:
+cdef inline Py_ssize_t hash_utf32(object characters, object kind, object out) except -2:
+    if not isinstance(kind, int):
+        from ringfence._core import _kernel_columns
+        return _kernel_columns.hash_utf32(characters, kind, out)
     cdef const uint32_t* item = indices(characters)
+    cdef Hash other = other_hash(kind)
     cdef uint64_t* to = words(out)
     cdef Py_ssize_t i, rows = len(out), width = characters.shape[1], length, bad = -1
     cdef uint8_t* encoded = <uint8_t*>malloc(4 * width + 1)
@@ -122,7 +143,7 @@ cdef inline Py_ssize_t hash_utf32(object characters, object out) except -2:
             if length < 0:
                 bad = i
                 break
-            to[i] = murmur3(encoded, length, 0)
+            to[i] = hash_data(other, encoded, length)
     free(encoded)
     return bad
 

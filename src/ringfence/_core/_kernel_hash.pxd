@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Hash arithmetic and the hashes of keys, compiled; `_kernel_hash.py` holds the same names, documented."""
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -203,20 +203,44 @@ cdef inline uint64_t hash_rarer_key(object key) except? 7:
 ctypedef uint64_t (*Hash)(const uint8_t*, size_t, uint64_t) noexcept nogil
 
 
+cdef inline const uint8_t* key_data(object key, uint8_t* little, Py_ssize_t* length) except NULL:
+    cdef uint64_t number
+    cdef int i
+    if PyUnicode_Check(key):
+        return utf8(key, length)
+    if PyBytes_Check(key):
+        length[0] = PyBytes_GET_SIZE(key)
+        return <const uint8_t*>PyBytes_AS_STRING(key)
+    number = uint64_key(key)
+    for i in range(8):
+        little[i] = number >> (8 * i) & 0xFF
+    length[0] = 8
+    return little
+
+
 cdef inline uint64_t hash_bytes_of(Hash function, object key, uint64_t seed) except? 7:
+    cdef uint8_t[8] little
+    cdef Py_ssize_t length
+    cdef const uint8_t* data = key_data(key, little, &length)
+    return function(data, length, seed)
+
+
+cdef inline uint64_t hash_with(object function, object key) except? 7:
+    cdef uint8_t[8] little
     cdef Py_ssize_t length
     cdef const uint8_t* data
-    cdef uint8_t[8] little
-    cdef uint64_t number
-    if PyUnicode_Check(key):
-        data = utf8(key, &length)
-        return function(data, length, seed)
-    if PyBytes_Check(key):
-        return function(<const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), seed)
-    number = uint64_key(key)
-    for length in range(8):
-        little[length] = number >> (8 * length) & 0xFF
-    return function(little, 8, seed)
+    cdef object found
+    if not PyBytes_CheckExact(key):
+        data = key_data(key, little, &length)
+        key = PyBytes_FromStringAndSize(<const char*>data, length)
+    found = function(key)
+    if PyLong_CheckExact(found):
+        try:
+            return PyLong_AsUnsignedLongLong(found)
+        except OverflowError:
+            pass
+    from ringfence._core._checks import hash_result
+    return PyLong_AsUnsignedLongLong(hash_result(found, function, key))
 
 
 cdef inline uint64_t murmur3_key(object key, uint64_t seed) except? 7:
@@ -227,16 +251,32 @@ cdef inline uint64_t xxh64_key(object key, uint64_t seed) except? 7:
     return hash_bytes_of(xxhash64, key, seed)
 
 
+cdef inline Hash other_hash(object kind) except? NULL:
+    # The hashes of bytes by number; NULL for MurmurHash3, which is better compiled into the loop than called.
+    if <int>kind == 2:
+        return xxhash64
+    return NULL
+
+
+cdef inline uint64_t hash_data(Hash other, const uint8_t* data, size_t length) noexcept nogil:
+    return murmur3(data, length, 0) if likely(other == NULL) else other(data, length, 0)
+
+
+cdef inline uint64_t hash_by(object kind, object key) except? 7:
+    return hash_as(kind, key, 0) if PyLong_CheckExact(kind) else hash_with(kind, key)
+
+
 cdef inline uint64_t hash_as(int kind, object key, uint64_t seed) except? 7:
     if kind == 0:
         return hash_key(key)
-    return murmur3_key(key, seed) if kind == 1 else xxh64_key(key, seed)
+    return murmur3_key(key, seed) if kind == 1 else hash_bytes_of(other_hash(kind), key, seed)
 
 
-cdef inline int hash_list(list keys, int kind, uint64_t seed, object out) except -1:
+cdef inline int hash_list(list keys, object how, uint64_t seed, object out) except -1:
     # In slices of our own: another thread may change the list meanwhile, and a short slice stays in the cache.
     cdef uint64_t* to = words(out)
     cdef Py_ssize_t i, at = 0, size, count = len(out)
+    cdef int kind = how if PyLong_CheckExact(how) else -1
     cdef list some
     cdef PyObject* key
     while at < count:
@@ -249,8 +289,10 @@ cdef inline int hash_list(list keys, int kind, uint64_t seed, object out) except
             key = PyList_GET_ITEM(some, i)
             if kind == 0 and is_ascii(key):  # the common key, without counting references
                 to[at + i] = murmur3_ascii(key)
-            else:
+            elif kind >= 0:
                 to[at + i] = hash_as(kind, <object>key, seed)
+            else:
+                to[at + i] = hash_with(how, <object>key)
         at += size
     return 0
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import numpy as np
 from mmh3 import mmh3_x64_128_utupledigest as _murmur3
 from numpy.typing import NDArray
 
-from ringfence._core._checks import refuse_shrunk, refuse_surrogates, uint64
+from ringfence._core._checks import hash_result, refuse_shrunk, refuse_surrogates, uint64
+
+Kind: TypeAlias = int | Callable[[bytes], int]
+"""How to hash keys: 0 as `hash_key`, 1 by MurmurHash3, 2 by XXH64, or by a function of their bytes."""
 
 Words = NDArray[np.uint64]
 Indices = NDArray[np.uint32]
@@ -101,14 +105,33 @@ def uint64_key(key: Any) -> int:
     return uint64(key, "key")
 
 
-def hash_list(keys: list[Any], kind: int, seed: int, out: Words) -> None:
-    """Put the hash of each key into `out`, which is as long: `hash_key`, or with 1 MurmurHash3, with 2 XXH64."""
+def hash_by(kind: Kind, key: Any) -> int:
+    """Hash a key as `kind` says, with seed 0."""
+    return hash_with(kind, key) if callable(kind) else _hash_as(kind, key, 0)
+
+
+def hash_with(function: Callable[[bytes], int], key: Any) -> int:
+    """Hash a key by a function of its bytes; an int stands for its 8 bytes, little-endian."""
+    data = bytes(_bytes_of(key))
+    return hash_result(function(data), function, data)
+
+
+def _hash_as(kind: int, key: Any, seed: int) -> int:
+    return (xxh64_key if kind == 2 else murmur3_key)(key, seed) if kind else hash_key(key)
+
+
+def hash_list(keys: list[Any], kind: Kind, seed: int, out: Words) -> None:
+    """Put the hash of each key into `out`, which is as long."""
     some = keys[: len(out)]  # of our own: another thread may change the list meanwhile
     if len(some) < len(out):
         refuse_shrunk(len(out), len(some))
-    kernel = xxh64_key if kind == 2 else murmur3_key
-    hashes = (kernel(key, seed) for key in some) if kind else map(hash_key, some)
-    out[:] = np.fromiter(hashes, np.uint64, len(out))
+    out[:] = np.fromiter(_hashes(some, kind, seed), np.uint64, len(out))
+
+
+def _hashes(keys: list[Any], kind: Kind, seed: int) -> Iterable[int]:
+    if callable(kind):
+        return (hash_with(kind, key) for key in keys)
+    return (_hash_as(kind, key, seed) for key in keys) if kind else map(hash_key, keys)
 
 
 def mix_many(numbers: Words, out: Words) -> None:

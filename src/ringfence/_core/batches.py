@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from ringfence._core import _checks, _threads, hashing
 from ringfence._core._kernel_array import Indices, Words
 from ringfence._core.arrow import Keys
 from ringfence.errors import InvalidType, UnknownNode
+
+if TYPE_CHECKING:
+    from ringfence._core._kernel_hash import Kind
 
 
 class Searchable(Protocol):
@@ -23,13 +26,15 @@ class Searchable(Protocol):
         """Return the owners of hashes, as indices into `nodes`."""
 
 
-def owners(placement: Searchable, keys: Keys, threads: int, null: str | None) -> Indices:
+def owners(
+    placement: Searchable, keys: Keys, threads: int, null: str | None, kind: Kind = hashing.KEY
+) -> Indices:
     """Return the owners of a batch, hashed and searched in up to `threads` threads; `null` owns the nulls."""
     threads = _checks.thread_count(threads)
     if null is None:
-        return _searched(placement, hashing.key_hash_many(keys, threads), threads)
+        return _searched(placement, hashing.key_hash_many(keys, threads, kind), threads)
     owner = _position(placement.nodes, null)
-    hashes, nulls = hashing.key_hashes_and_nulls(keys, threads)
+    hashes, nulls = hashing.key_hashes_and_nulls(keys, threads, kind)
     found = _searched(placement, hashes, threads)
     if nulls is not None:
         found[nulls] = owner

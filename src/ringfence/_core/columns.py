@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -25,33 +25,37 @@ if not cython.compiled:
     from ringfence._core._kernel_columns import hash_fixed, hash_offsets, hash_utf32, hash_views
     from ringfence._core._kernel_hash import mix_many
 
+if TYPE_CHECKING:
+    from ringfence._core._kernel_hash import Kind
+
 
 def is_column(keys: Any) -> bool:
     """Tell whether `hashes` takes a batch of keys."""
     return _arrays.is_column(keys) if isinstance(keys, np.ndarray) else arrow.is_column(keys)
 
 
-def hashes(keys: Any, threads: int = 1) -> Any:
-    """Return the `key_hash` of each row of a column as uint64.
+def hashes(keys: Any, threads: int = 1, kind: Kind = 0) -> Any:
+    """Return the hash of each row of a column as uint64, of the kind `key_hash` takes.
 
     Raises:
         InvalidType: the column holds something else than keys.
         InvalidValue: a row is null, its key out of range or without UTF-8, or the data are malformed.
     """
-    found, nulls = hashes_and_nulls(keys, threads)
+    found, nulls = hashes_and_nulls(keys, threads, kind)
     if nulls is not None and nulls.any():
         raise InvalidValue(f"row {int(nulls.argmax())} of the keys is null")
     return found
 
 
-def hashes_and_nulls(keys: Any, threads: int = 1) -> tuple[Any, Any]:
-    """Return the `key_hash` of each row, anything for a null; and a mask of the nulls, or None without any."""
+def hashes_and_nulls(keys: Any, threads: int = 1, kind: Kind = 0) -> tuple[Any, Any]:
+    """Return the hash of each row, anything for a null; and a mask of the nulls, or None without any."""
+    threads = 1 if callable(kind) else threads  # for a Python function holds the GIL
     parts: list[Any] = []
     masks: list[Any] = []
     row = 0
     with closing(_columns(keys)) as columns:
         for column in columns:
-            parts.append(_hashes(column, row, threads))
+            parts.append(_hashes(column, row, threads, kind))
             masks.append(np.zeros(column.rows, np.bool_) if column.nulls is None else column.nulls)
             row += column.rows
     if len(parts) == 1:
@@ -63,32 +67,36 @@ def _columns(keys: Any) -> Generator[Column]:
     return _arrays.columns_of(keys) if isinstance(keys, np.ndarray) else arrow.columns_of(keys)
 
 
-def _hashes(column: Column, row: int, threads: int) -> Any:
+def _hashes(column: Column, row: int, threads: int, kind: Kind) -> Any:
     out = np.empty(column.rows, np.uint64)
     layout = column.layout
     if isinstance(layout, Dictionary):
-        values = _hashes(layout.values, 0, threads)
+        values = _hashes(layout.values, 0, threads, kind)
         return values[layout.indices] if len(values) else out  # without values, all rows are null
 
     def work(start: int, stop: int) -> None:
-        _put_hashes(layout, row, start, stop, out[start:stop])
+        _put_hashes(layout, row, start, stop, kind, out[start:stop])
 
     _threads.split(work, column.rows, threads)
     return out
 
 
-def _put_hashes(layout: Layout, row: int, start: int, stop: int, out: Any) -> None:
+def _put_hashes(layout: Layout, row: int, start: int, stop: int, kind: Kind, out: Any) -> None:
     bad = -1
     if isinstance(layout, Offsets):
-        bad = hash_offsets(layout.offsets[start : stop + 1], layout.data, out)
+        bad = hash_offsets(layout.offsets[start : stop + 1], layout.data, kind, out)
     elif isinstance(layout, Views):
-        bad = hash_views(layout.views[16 * start : 16 * stop], layout.buffers, out)
+        bad = hash_views(layout.views[16 * start : 16 * stop], layout.buffers, kind, out)
     elif isinstance(layout, Fixed):
-        hash_fixed(layout.items[start:stop], layout.padded, out)
+        bad = hash_fixed(layout.items[start:stop], layout.padded, kind, out)
     elif isinstance(layout, Utf32):
-        bad = hash_utf32(layout.characters[start:stop], out)
+        bad = hash_utf32(layout.characters[start:stop], kind, out)
     elif isinstance(layout, Integers):
-        mix_many(_checks.integers(layout.numbers[start:stop]), out)
+        numbers = _checks.integers(layout.numbers[start:stop])
+        if kind == 0:
+            mix_many(numbers, out)
+        else:
+            hash_fixed(numbers.astype("<u8").view(np.uint8).reshape(-1, 8), False, kind, out)
     if bad >= 0:
         _refuse_row(layout, row + start + bad)
 

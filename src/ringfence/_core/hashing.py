@@ -13,6 +13,7 @@ GIL for these and for arrays other than `StringDType`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,11 @@ except ModuleNotFoundError:
     from ringfence._core import _cython as cython
 
 if not cython.compiled:
-    from ringfence._core._kernel_hash import hash_key, hash_list, murmur3_key, uint64_key, xxh64_key
+    from ringfence._core._kernel_hash import hash_by, hash_list, murmur3_key, uint64_key, xxh64_key
     from ringfence._core._kernel_hash import mix64 as mix
+
+if TYPE_CHECKING:
+    from ringfence._core._kernel_hash import Kind
 
 KEY, MURMUR3, XXH64 = range(3)
 
@@ -60,28 +64,33 @@ def mix64(number: int) -> int:
     return mix(uint64_key(number))
 
 
-def key_hash(key: str | bytes | int) -> int:
-    """Where a key stands on every ring: `murmur3_64(key)` for str and bytes, `mix64(key)` for an int."""
-    return hash_key(key)
+def key_hash(key: str | bytes | int, kind: Kind = KEY) -> int:
+    """Where a key stands on a ring: `murmur3_64(key)` for str and bytes, `mix64(key)` for an int.
+
+    With another kind it is that hash with seed 0, or what a Python function makes of the key's bytes.
+    """
+    return hash_by(kind, key)
 
 
-def key_hash_many(keys: Keys, threads: int = 1) -> NDArray[np.uint64]:
+def key_hash_many(keys: Keys, threads: int = 1, kind: Kind = KEY) -> NDArray[np.uint64]:
     """`key_hash` of each key, in up to `threads` threads where they are a NumPy array or Arrow data."""
     if type(keys) is list or not is_column(keys):
-        return _hashes(keys, KEY, 0)
-    found: NDArray[np.uint64] = column_hashes(keys, threads)
+        return _hashes(keys, kind, 0)
+    found: NDArray[np.uint64] = column_hashes(keys, threads, kind)
     return found
 
 
-def key_hashes_and_nulls(keys: Keys, threads: int = 1) -> tuple[NDArray[np.uint64], NDArray[np.bool_] | None]:
+def key_hashes_and_nulls(
+    keys: Keys, threads: int = 1, kind: Kind = KEY
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_] | None]:
     """`key_hash` of each key, whatever of a null; and which rows are null, or None where none can be."""
     if not is_column(keys):
-        return _hashes(keys, KEY, 0), None
-    found: tuple[NDArray[np.uint64], NDArray[np.bool_] | None] = hashes_and_nulls(keys, threads)
+        return _hashes(keys, kind, 0), None
+    found: tuple[NDArray[np.uint64], NDArray[np.bool_] | None] = hashes_and_nulls(keys, threads, kind)
     return found
 
 
-def _hashes(keys: Keys, kind: int, seed: int) -> NDArray[np.uint64]:
+def _hashes(keys: Keys, kind: Kind, seed: int) -> NDArray[np.uint64]:
     items = _checks.key_list(keys)
     out: NDArray[np.uint64] = np.empty(len(items), np.uint64)
     hash_list(items, kind, seed, out)

@@ -1,7 +1,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from ringfence._core._kernel_array cimport indices, words
-from ringfence._core._kernel_hash cimport hash_key, murmur3_key
+from ringfence._core._kernel_hash cimport hash_by, hash_key, murmur3_key
 from ringfence._core._kernel_layout cimport (
     drop_points, fill_points, fill_table, merge_points, shift_table, sort_points,
 )
@@ -18,3 +18,6 @@ cdef class Points:
     cdef const uint32_t* _table
     cdef int _shift
     cdef uint32_t _count
+    cdef object _kind
+    cdef bint _usual
+    cdef uint32_t _start(self, object key) except? 0xFFFF_FFFF

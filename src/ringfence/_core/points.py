@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from ringfence._core._kernel_array import indices, words
-    from ringfence._core._kernel_hash import hash_key, murmur3_key
+    from ringfence._core._kernel_hash import hash_by, hash_key, murmur3_key
     from ringfence._core._kernel_layout import (
         drop_points,
         fill_points,
@@ -32,6 +32,9 @@ if not cython.compiled:
     )
     from ringfence._core._kernel_search import distinct as distinct_owners
     from ringfence._core._kernel_search import find, find_many, replica_count
+
+if TYPE_CHECKING:
+    from ringfence._core._kernel_hash import Kind
 
 Words: TypeAlias = NDArray[np.uint64]
 Indices: TypeAlias = NDArray[np.uint32]
@@ -51,10 +54,12 @@ class Points:
         points: sorted, followed by `PAD` sentinels.
         owners: of each point, and once more that of the first.
         table: the prefix table of these points, where it is known already.
+        kind: how keys are hashed, as `hashing.key_hash` takes it.
     """
 
     __slots__ = (
         "_count",
+        "_kind",
         "_names",
         "_owner_array",
         "_owners",
@@ -63,10 +68,16 @@ class Points:
         "_shift",
         "_table",
         "_table_array",
+        "_usual",
     )
 
     def __init__(
-        self, names: tuple[str, ...], points: Words, owners: Indices, table: Indices | None = None
+        self,
+        names: tuple[str, ...],
+        points: Words,
+        owners: Indices,
+        table: Indices | None = None,
+        kind: Kind = 0,
     ) -> None:
         if getattr(self, "nodes", None) is not None:
             raise InvalidType("a ring is immutable; make a new one")
@@ -79,11 +90,18 @@ class Points:
         self._points = words(self._point_array)
         self._owners = indices(self._owner_array)
         self._table = indices(self._table_array)
+        self._kind = kind
+        self._usual = self._count > 0 and kind == 0
 
     @property
     def nodes(self) -> tuple[str, ...]:
         """The names of the nodes, sorted: `ring.nodes[ring.lookup_many([key])[0]] == ring[key]`."""
         return self._names
+
+    @property
+    def kind(self) -> Kind:
+        """How keys are hashed, as `hashing.key_hash` takes it."""
+        return self._kind
 
     @property
     def points(self) -> Words:
@@ -102,9 +120,10 @@ class Points:
 
     def __getitem__(self, key: str | bytes | int) -> str:
         """Return the name of the node that owns `key`."""
-        if self._count == 0:
-            raise EmptyRing
-        return self._names[self._owners[find(self._points, self._table, self._shift, hash_key(key))]]
+        if self._usual:
+            return self._names[self._owners[find(self._points, self._table, self._shift, hash_key(key))]]
+        at = self._start(key)
+        return self._names[self._owners[at]]
 
     def lookup(self, key: str | bytes | int, /) -> str:
         """Return the name of the node that owns `key`; `ring[key]` is the same and faster.
@@ -114,9 +133,10 @@ class Points:
             InvalidType: the key is neither str, bytes nor int.
             InvalidValue: the int is not in 0 <= key < 2**64, or the str has lone surrogates.
         """
-        if self._count == 0:
-            raise EmptyRing
-        return self._names[self._owners[find(self._points, self._table, self._shift, hash_key(key))]]
+        if self._usual:
+            return self._names[self._owners[find(self._points, self._table, self._shift, hash_key(key))]]
+        at = self._start(key)
+        return self._names[self._owners[at]]
 
     def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> Indices:
         """Return the owners of a batch of keys, as uint32 indices into `ring.nodes`.
@@ -137,10 +157,10 @@ class Points:
             UnknownNode: there is no node named `null`.
         """
         if null is None and threads == 1:
-            return self.search(key_hash_many(keys))
+            return self.search(key_hash_many(keys, 1, self._kind))
         from ringfence._core.batches import owners  # which needs the twin in use, loaded by now
 
-        return owners(self, keys, threads, null)
+        return owners(self, keys, threads, null, self._kind)
 
     def search(self, hashes: Words) -> Indices:
         """Return the owners of a contiguous array of hashes, as uint32 indices into `ring.nodes`."""
@@ -172,8 +192,13 @@ class Points:
         if self._count == 0:
             raise EmptyRing
         wanted = replica_count(n, len(self._names))
-        start = find(self._points, self._table, self._shift, hash_key(key))
+        start = self._start(key)
         return distinct_owners(self._owners, self._count, start, self._names, wanted)
+
+    def _start(self, key: str | bytes | int) -> int:
+        if self._count == 0:
+            raise EmptyRing
+        return find(self._points, self._table, self._shift, hash_by(self._kind, key))
 
     def spread(self, key: str | bytes | int, n: int, distinct: str) -> tuple[str, ...]:  # noqa: ARG002
         """Return `replicas(key, n, distinct)`; bare points know no zones, a ring does."""
@@ -220,7 +245,7 @@ def without_node(ring: Points, owner: int) -> tuple[Any, ...]:
     points: Words = np.empty(left + PAD, np.uint64)
     owners: Indices = np.empty(left + 1, np.uint32)
     drop_points(ring.points, ring.owners, old, owner, points, owners)
-    return (names, *_sealed(points, owners))
+    return (names, *_sealed(points, owners), None)
 
 
 def prefix_table(points: Words) -> Indices:

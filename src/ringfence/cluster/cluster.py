@@ -194,7 +194,8 @@ class Cluster:
 
         Raises:
             StaleRing: the shards have moved on to a newer ring than `ring`.
-            InvalidValue: they have another ring of the same epoch, or a shard that is to join holds keys.
+            InvalidValue: they have another ring of the same epoch, a shard that is to join holds keys, or `ring` hashes
+                keys by a function of its own.
             UnknownNode: `ring` has a node that is no known shard.
             LeaseLost, FenceRejected: this process was paused and another has taken over.
             StoreTimeout, InDoubt, Aborted: a shard is locked or in doubt for too long; call it again.
@@ -325,9 +326,13 @@ def check_shard_name(name: object) -> None:
 
 
 def check_ring(ring: object) -> HashRing:
-    """`ring`, when it is one."""
+    """`ring`, when it is one that shards can keep."""
     if not isinstance(ring, HashRing):
         raise InvalidType(f"ring is a {type(ring).__name__}; use a HashRing")
+    if callable(ring.hash):
+        raise InvalidValue(
+            f"shards cannot keep the function {ring.hash!r}; use a ring with a hash that has a name"
+        )
     return ring
 
 

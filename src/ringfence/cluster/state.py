@@ -69,7 +69,8 @@ class RingState:
 def ring_to_text(ring: HashRing) -> str:
     """All that a ring is made of, as JSON."""
     nodes = [astuple(ring.node(name)) for name in ring.nodes]
-    return json.dumps({"epoch": ring.epoch, "vnodes": ring.vnodes, "seed": ring.seed, "nodes": nodes})
+    options = {"epoch": ring.epoch, "vnodes": ring.vnodes, "seed": ring.seed, "hash": ring.hash}
+    return json.dumps({**options, "nodes": nodes})
 
 
 def ring_from_text(text: Any) -> HashRing:
@@ -81,6 +82,7 @@ def ring_from_text(text: Any) -> HashRing:
     try:
         spec = json.loads(text)
         nodes = [Node(*fields) for fields in spec["nodes"]]
-        return HashRing(nodes, vnodes=spec["vnodes"], seed=spec["seed"], epoch=spec["epoch"])
+        key_hash = spec.get("hash", "murmur3")  # which rows that are older do not have
+        return HashRing(nodes, vnodes=spec["vnodes"], seed=spec["seed"], epoch=spec["epoch"], hash=key_hash)
     except (ValueError, TypeError, KeyError) as error:
         raise StoreDamaged(f"no ring in {str(text)[:80]!r} of the shard's state row: {error}") from error

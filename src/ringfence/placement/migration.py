@@ -50,6 +50,7 @@ class Migration:
         ends = arcs.ends(old, new)
         source, target = _owners_at(ends, old, names), _owners_at(ends, new, names)
         self._names: tuple[str | None, ...] = (*names, None)
+        self._kind = old.kind
         self.before, self.after = self._load(ends, source, old), self._load(ends, target, new)
         last = _last_of_runs(source, target)
         starts = np.roll(ends[last], 1)
@@ -123,11 +124,11 @@ class Migration:
             InvalidType: the key is neither str, bytes nor int.
             InvalidValue: an int out of range or a str with lone surrogates.
         """
-        return bool(self._moved(np.array([key_hash(key)], np.uint64))[0])
+        return bool(self._moved(np.array([key_hash(key, self._kind)], np.uint64))[0])
 
     def affected(self, keys: Keys) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes; takes what `HashRing.lookup_many` takes."""
-        return self._moved(key_hash_many(keys))
+        return self._moved(key_hash_many(keys, 1, self._kind))
 
     def _moved(self, hashes: Words) -> NDArray[np.bool_]:
         if not len(self._ends):

@@ -14,8 +14,9 @@ from ringfence._core import points, replicas
 from ringfence._core.arrow import Keys
 from ringfence._core.hashing import key_hash_many
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
-from ringfence.placement import arcs
+from ringfence.placement import arcs, key_hash
 from ringfence.placement.arguments import Nodes, integer, one_node, sorted_nodes
+from ringfence.placement.key_hash import KeyHash
 from ringfence.placement.migration import Migration
 from ringfence.placement.node import Node
 from ringfence.placement.zones import spread
@@ -35,7 +36,7 @@ class HashRing(points.Points):
     >>> ring["user:42"]
     'b'
 
-    Two rings are equal when their nodes, vnodes and seed are, whatever their epochs. `len(ring)` is the number of
+    Two rings are equal when their nodes, vnodes, seed and hash are, whatever their epochs. `len(ring)` is the number of
     nodes, `"a" in ring` asks for a name, and iterating gives the names.
 
     Args:
@@ -43,17 +44,20 @@ class HashRing(points.Points):
         vnodes: points of a node of weight 1; more make the load more even: its deviation is about 1/sqrt(vnodes).
         seed: 0 <= seed < 2**32; another seed gives other points.
         epoch: which version of the membership this is; it only grows.
+        hash: how keys are hashed: "murmur3", "xxh64", "md5" or "sha1", or a function from the bytes of a key to
+            an int in 0 <= hash < 2**64, evenly spread over all 64 bits. It does not change the points.
 
     Raises:
         InvalidType: an argument of another type.
         InvalidValue: two nodes of one name, a value out of range, or more points than 2**28 in all.
     """
 
-    __slots__ = ("_epoch", "_members", "_seed", "_vnodes")
+    __slots__ = ("_epoch", "_hash", "_members", "_seed", "_vnodes")
     _members: tuple[Node, ...]
     _vnodes: int
     _seed: int
     _epoch: int
+    _hash: KeyHash
 
     def __init__(
         self,
@@ -62,20 +66,25 @@ class HashRing(points.Points):
         vnodes: int = 160,
         seed: int = 0,
         epoch: int = 0,
+        hash: KeyHash = "murmur3",  # noqa: A002
     ) -> None:
         members = sorted_nodes(nodes)
         vnodes = integer("vnodes", vnodes, 1, _MOST_POINTS)
         seed = integer("seed", seed, 0, (1 << 32) - 1)
         epoch = integer("epoch", epoch, 0, (1 << 63) - 1)
         names = tuple(node.name for node in members)
-        super().__init__(names, *points.build(names, _counts(members, vnodes), seed))
-        self._describe(members, vnodes, seed, epoch)
+        kind = key_hash.kind(hash)
+        super().__init__(names, *points.build(names, _counts(members, vnodes), seed), kind=kind)
+        self._describe(members, vnodes, seed, epoch, hash)
 
-    def _describe(self, members: tuple[Node, ...], vnodes: int, seed: int, epoch: int) -> None:
+    def _describe(
+        self, members: tuple[Node, ...], vnodes: int, seed: int, epoch: int, key_hash: KeyHash
+    ) -> None:
         self._members = members
         self._vnodes = vnodes
         self._seed = seed
         self._epoch = epoch
+        self._hash = key_hash
 
     @property
     def epoch(self) -> int:
@@ -91,6 +100,11 @@ class HashRing(points.Points):
     def seed(self) -> int:
         """Seed of the points."""
         return self._seed
+
+    @property
+    def hash(self) -> KeyHash:
+        """How keys are hashed: the name of a hash, or a function of their bytes."""
+        return self._hash
 
     def node(self, name: str) -> Node:
         """Return a node with its weight and zone.
@@ -117,7 +131,7 @@ class HashRing(points.Points):
             InvalidValue: `n` is less than 1, or a key out of range.
         """
         shift = points.prefix_shift(len(self.table) - 1)
-        return replicas.rows(self, shift, key_hash_many(keys), n)
+        return replicas.rows(self, shift, key_hash_many(keys, 1, self.kind), n)
 
     def with_node(self, node: str | Node) -> Self:
         """Return a ring with one node more and `epoch + 1`.
@@ -166,9 +180,15 @@ class HashRing(points.Points):
 
         Raises:
             InvalidType: `new` is no ring.
+            InvalidValue: it hashes keys otherwise, so that no arcs say what moves; `KeyDiff` asks key by key.
         """
         if not isinstance(new, HashRing):
             raise InvalidType(f"a ring is compared with a HashRing, not {type(new).__name__}: {new!r}")
+        if new._hash != self._hash:
+            raise InvalidValue(
+                f"a ring that hashes keys by {self._hash!r} and one that does by {new._hash!r} have no arcs in common; "
+                "KeyDiff(old, new) compares them key by key"
+            )
         return Migration(self, new)
 
     def _with(self, at: int, node: Node, ring: points.Points | None = None) -> tuple[Any, ...]:
@@ -177,8 +197,8 @@ class HashRing(points.Points):
 
     def _changed(self, members: tuple[Node, ...], parts: tuple[Any, ...]) -> Self:
         ring = type(self).__new__(type(self))
-        ring._describe(members, self._vnodes, self._seed, self._epoch + 1)
-        points.Points.__init__(ring, *parts)
+        ring._describe(members, self._vnodes, self._seed, self._epoch + 1, self._hash)
+        points.Points.__init__(ring, *(*parts, self.kind))
         return ring
 
     def _position(self, name: object) -> int:
@@ -211,7 +231,7 @@ class HashRing(points.Points):
         return hash(self._identity())
 
     def _identity(self) -> tuple[object, ...]:
-        return self._members, self._vnodes, self._seed
+        return self._members, self._vnodes, self._seed, self._hash
 
     def __copy__(self) -> Self:
         return self
@@ -220,18 +240,30 @@ class HashRing(points.Points):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self._members, self._vnodes, self._seed, self._epoch)
+        return _restore, (type(self), self._members, self._vnodes, self._seed, self._epoch, self._hash)
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.nodes[:8])) + (", …" if len(self) > 8 else "")
         return (
             f"<HashRing of {len(self)} nodes [{shown}], vnodes={self._vnodes}, seed={self._seed}, "
-            f"epoch={self._epoch}>"
+            f"{self._shown_hash()}epoch={self._epoch}>"
         )
 
+    def _shown_hash(self) -> str:
+        if self._hash == "murmur3":
+            return ""
+        return f"hash={getattr(self._hash, '__qualname__', repr(self._hash))}, "
 
-def _restore(kind: type[HashRing], members: tuple[Node, ...], vnodes: int, seed: int, epoch: int) -> HashRing:
-    return kind(members, vnodes=vnodes, seed=seed, epoch=epoch)
+
+def _restore(
+    kind: type[HashRing],
+    members: tuple[Node, ...],
+    vnodes: int,
+    seed: int,
+    epoch: int,
+    key_hash: KeyHash = "murmur3",  # for rings pickled before there were others
+) -> HashRing:
+    return kind(members, vnodes=vnodes, seed=seed, epoch=epoch, hash=key_hash)
 
 
 def _counts(members: tuple[Node, ...], vnodes: int) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ringfence.cli.ring import nodes
 from ringfence.errors import InvalidValue
-from ringfence.placement import HashRing, Migration, Node
+from ringfence.placement import HashRing, Migration, Node, key_hash
 
 Commands = argparse._SubParsersAction
 
@@ -54,6 +54,9 @@ def add_parser(
         help="points of a node of weight 1 (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the points (default: 0)")
+    parser.add_argument(
+        "--hash", default="murmur3", choices=key_hash.NAMED, help="of the keys (default: %(default)s)"
+    )
     return parser
 
 
@@ -78,7 +81,7 @@ def ring(options: argparse.Namespace) -> HashRing:
     Raises:
         InvalidValue: no nodes, nodes both as arguments and in a file, or a file that is wrong.
     """
-    return HashRing(_listed(options).nodes, vnodes=options.vnodes, seed=options.seed)
+    return HashRing(_listed(options).nodes, vnodes=options.vnodes, seed=options.seed, hash=options.hash)
 
 
 def change(options: argparse.Namespace) -> Change:
@@ -111,7 +114,7 @@ def _changed(old: HashRing, options: argparse.Namespace) -> HashRing:
             raise InvalidValue(
                 "--to names all nodes after the change; leave out --add, --remove and --weight"
             )
-        return HashRing(nodes.read(options.to).nodes, vnodes=old.vnodes, seed=old.seed)
+        return HashRing(nodes.read(options.to).nodes, vnodes=old.vnodes, seed=old.seed, hash=old.hash)
     new = old
     for name in options.remove:
         new = new.without_node(name)

@@ -1,0 +1,46 @@
+"""The hashes by which a ring can place its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import md5, sha1
+from typing import TYPE_CHECKING, TypeAlias
+
+from ringfence._core.hashing import KEY, XXH64
+from ringfence.errors import InvalidType, InvalidValue
+
+if TYPE_CHECKING:
+    from ringfence._core._kernel_hash import Kind
+
+KeyHash: TypeAlias = str | Callable[[bytes], int]
+"""The name of a hash, or a function from the bytes of a key to an int in 0 <= hash < 2**64."""
+
+
+def kind(key_hash: KeyHash) -> Kind:
+    """Return what the look-ups take for a hash.
+
+    Raises:
+        InvalidType: it is neither a name nor a function.
+        InvalidValue: there is no hash of that name.
+    """
+    if callable(key_hash):
+        return key_hash
+    if not isinstance(key_hash, str):
+        raise InvalidType(
+            f"hash must be a name or a function of bytes, not {type(key_hash).__name__}: {key_hash!r}"
+        )
+    if key_hash not in NAMED:
+        raise InvalidValue(f"hash must be one of {', '.join(NAMED)} or a function of bytes, not {key_hash!r}")
+    return NAMED[key_hash]
+
+
+def _md5(data: bytes) -> int:
+    return int.from_bytes(md5(data, usedforsecurity=False).digest()[:8], "big")
+
+
+def _sha1(data: bytes) -> int:
+    return int.from_bytes(sha1(data, usedforsecurity=False).digest()[:8], "big")
+
+
+NAMED: dict[str, Kind] = {"murmur3": KEY, "xxh64": XXH64, "md5": _md5, "sha1": _sha1}
+"""All that have a name; `docs/placement-format.md` defines them."""
