@@ -89,7 +89,7 @@ async def test_a_lease_taken_away_is_lost_at_the_next_renewal(manager: LockManag
     lost: list[Lease] = []
     lease = taken(await manager.lock("x", ttl=2.0).acquire())
     lease.on_lost(lost.append)
-    await arun(withdraw(manager._store, "x", lease.owner))
+    await arun(withdraw(manager._session.store, "x", lease.owner))
     await wait_until(lambda: lost, 1.5)
     assert lost == [lease]
 
@@ -208,9 +208,9 @@ class Slow(MemoryStore):
         super().__init__()
         self.delay = 0.01
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         time.sleep(self.delay)
-        answer = super().grant(name, owner, ttl)
+        answer = super().grant(name, owner, ttl, queue, fences)
         time.sleep(self.delay)
         return answer
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from ringfence.locks.stores import Claim, Holder, LockStore
+from ringfence.locks.stores import Claim, Holder, LockStore, Push
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.testing.lock_store import LockStoreSuite
 from ringfence.testing.suites import failures
@@ -25,10 +25,13 @@ class SetThenDelete:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.keys: dict[str, str] = {}
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         self.keys[name] = "1"
         del self.keys[name]
         return 1
+
+    def wait(self, name: str, owner: str, seconds: float) -> Push | None:
+        return None
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
         return [True for _ in claims]
@@ -57,7 +60,7 @@ class SequenceNode(SetThenDelete):
         self.numbers = itertools.count(1)
         self.nodes: dict[str, list[tuple[str, int]]] = {}
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         number = next(self.numbers)
         self.nodes.setdefault(name, []).append((owner, number))
         return number
@@ -108,9 +111,9 @@ class NoFence(MemoryStore):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock, wall=lambda: 0.0)
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         self._last = 0
-        return super().grant(name, owner, ttl)
+        return super().grant(name, owner, ttl, queue, fences)
 
 
 class CountsInMemory(MemoryStore):
@@ -130,8 +133,8 @@ class NoTtl(MemoryStore):
 class ForgetsWhoAsked(MemoryStore):
     """A lost answer to a grant cannot be asked for again."""
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
-        return None if self.holder(name) else super().grant(name, owner, ttl)
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
+        return None if self.holder(name) else super().grant(name, owner, ttl, queue, fences)
 
 
 class RestartsTheTimer(MemoryStore):
@@ -164,12 +167,12 @@ class WithdrawsForAnyone(MemoryStore):
 class LooksThenTakes(MemoryStore):
     """`GET`, then `SET`: two steps, and another may come between them."""
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         if self.holder(name) is not None:
             return None
         time.sleep(0.001)  # the round trip
         self._rows.pop(name, None)
-        return super().grant(name, owner, ttl)
+        return super().grant(name, owner, ttl, queue, fences)
 
 
 class Suite(LockStoreSuite):

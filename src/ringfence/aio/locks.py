@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
-from ringfence.aio.off_loop import OffLoop
+from ringfence.aio.lock_store import LoopStore
 from ringfence.errors import InvalidType, StoreError
 from ringfence.locks.arguments import check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease
@@ -19,7 +19,6 @@ from ringfence.locks.manager import open_store
 from ringfence.locks.renewal import renew
 from ringfence.locks.session import LONGEST_WAIT, Session
 from ringfence.locks.stores import Claim, Holder, LockStore
-from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call, Effects, arun, now
 
 
@@ -188,10 +187,8 @@ class LockManager:
     """
 
     def __init__(self, store: LockStore) -> None:
-        # A store in memory never waits, so it needs no thread.
-        self._beside = None if isinstance(store, MemoryStore) else OffLoop(store, "ringfence-locks")
-        self._store = store if self._beside is None else cast(LockStore, self._beside)
-        self._session = LoopSession(self._store)
+        self._store = LoopStore(store)
+        self._session = LoopSession(cast(LockStore, self._store))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -234,8 +231,7 @@ class LockManager:
         finally:
             await self._session.close()
             await arun(_ask(self._store, "close"))
-            if self._beside is not None:
-                self._beside.shut_down()
+            self._store.shut_down()
 
     async def _release_all(self) -> None:
         held = self._session.held()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ringfence.errors import OutcomeUnknown, StoreError, StoreTimeout
@@ -41,6 +42,7 @@ def acquire(
     ttl: float,
     timeout: float | None = None,
     jitter: Callable[[], float] = random.random,
+    fences: int = 1,
 ) -> Effects[Granted | None]:
     """Take the lock `name` for `ttl` seconds.
 
@@ -49,64 +51,119 @@ def acquire(
         name: the lock.
         owner: an id used for this one acquisition.
         ttl: seconds.
-        timeout: seconds to wait while another holds it; 0 asks once, None waits for ever.
+        timeout: seconds to wait in the queue; 0 asks once, None waits for ever.
         jitter: random numbers from 0 to 1.
+        fences: how many numbers the grant shall have.
 
     Returns:
-        The grant, or None if another held the lock all the time.
+        The grant, or None if others held the lock all the time.
 
     Raises:
         StoreTimeout: the store did not answer in time. The lock is not held.
         OutcomeUnknown: likewise; should the store have granted it after all, it ends after its ttl.
         StoreError: the store failed.
     """
+    request = _Request(store, name, owner, ttl, timeout != 0, fences)
     try:
-        granted = yield from _ask_until_granted(store, name, owner, ttl, timeout, jitter)
-    except (GeneratorExit, StoreTimeout):
+        return (yield from _ask_until_granted(request, timeout, jitter))
+    except GeneratorExit:
         raise
-    except BaseException:
-        yield from withdraw(store, name, owner)
+    except BaseException as error:
+        if request.queued or not isinstance(error, StoreTimeout):
+            yield from withdraw(store, name, owner)
         raise
-    return granted
+
+
+@dataclass(slots=True)
+class _Request:
+    """What is asked for, and how far it got."""
+
+    store: LockStore
+    name: str
+    owner: str
+    ttl: float
+    queue: bool
+    fences: int
+    sent: float | None = None  # when a place in the queue was first asked for
+    queued: bool = False  # it may stand in the queue
+    failure: StoreError | None = None  # of the last question
 
 
 def _ask_until_granted(
-    store: LockStore, name: str, owner: str, ttl: float, timeout: float | None, jitter: Callable[[], float]
+    request: _Request, timeout: float | None, jitter: Callable[[], float]
 ) -> Effects[Granted | None]:
     until = math.inf if timeout is None else (yield Now()) + timeout
-    failure: StoreError | None = None
     attempt = 0
     while True:
-        granted, failure = yield from _ask(store, name, owner, ttl, failure)
+        granted = yield from _ask(request)
         if granted is not None:
             return granted
         left = until - (yield Now())
         if left <= 0:
-            if failure is not None:
-                raise failure
+            if request.failure is not None:
+                raise request.failure
+            if request.queued:
+                yield from withdraw(request.store, request.name, request.owner)
             return None
-        yield Sleep(min(rules.backoff(attempt, jitter()), left))
-        attempt += 1
+        if request.failure is not None:
+            yield Sleep(min(rules.backoff(attempt, jitter()), left))
+            attempt += 1
+            continue
+        granted = yield from _wait(request, min(left, rules.ASK_AGAIN))
+        if granted is not None:
+            return granted
 
 
-def _ask(
-    store: LockStore, name: str, owner: str, ttl: float, before: StoreError | None
-) -> Effects[tuple[Granted | None, StoreError | None]]:
-    """Ask once; return the grant, or the failure that stands: an unknown outcome stands until an answer."""
+def _ask(request: _Request) -> Effects[Granted | None]:
+    """Ask once. A failure is kept: an unknown outcome stands until there is an answer."""
     sent = yield Now()
+    request.sent = sent if request.sent is None else request.sent
+    arguments = (request.name, request.owner, request.ttl, request.queue, request.fences)
     try:
-        fence = yield Call(store, "grant", (name, owner, ttl))
-    except OutcomeUnknown as failure:
-        return None, failure
-    except StoreTimeout as failure:
-        return None, before if isinstance(before, OutcomeUnknown) else failure
+        fence = yield Call(request.store, "grant", arguments)
+    except UNANSWERED as failure:
+        _note(request, failure)
+        return None
+    request.failure = None
+    request.queued = request.queue and fence is None
     if fence is None:
-        return None, None
+        return None
     answered = yield Now()
-    deadline = rules.deadline(sent, answered, ttl)
-    if rules.is_over(deadline, answered):
-        return None, OutcomeUnknown(f"{name!r} was granted too late to be used; take a ttl above {ttl} s")
-    return Granted(Claim(name, owner, fence, ttl), deadline), None
+    granted = _granted(request, fence, rules.deadline(sent, answered, request.ttl), answered)
+    if granted is None:
+        request.failure = OutcomeUnknown(
+            f"{request.name!r} was granted too late to be used; take a ttl above {request.ttl} s"
+        )
+    return granted
+
+
+def _wait(request: _Request, seconds: float) -> Effects[Granted | None]:
+    """Wait in the queue; None when it is time to ask again."""
+    try:
+        push = yield Call(request.store, "wait", (request.name, request.owner, seconds))
+    except UNANSWERED as failure:
+        _note(request, failure)
+        return None
+    if push is None or request.sent is None:
+        return None
+    received = yield Now()
+    deadline = rules.pushed_deadline(request.sent, received, push.age, request.ttl)
+    return _granted(request, push.fence, deadline, received)
+
+
+def _note(request: _Request, failure: StoreError) -> None:
+    if isinstance(failure, OutcomeUnknown):
+        request.queued = request.queued or request.queue
+        request.failure = failure
+    elif not isinstance(request.failure, OutcomeUnknown):
+        request.failure = failure
+
+
+def _granted(request: _Request, fence: int, deadline: float, moment: float) -> Granted | None:
+    """Return the grant, unless it is over already."""
+    if rules.is_over(deadline, moment):
+        return None
+    return Granted(Claim(request.name, request.owner, fence, request.ttl), deadline)
 
 
 def withdraw(store: LockStore, name: str, owner: str) -> Effects[None]:

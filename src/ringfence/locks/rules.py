@@ -6,7 +6,16 @@ what it prevents.
 
 from __future__ import annotations
 
+import math
+
+PLACE = 10.0
+"""Seconds after which the place of a waiter that does not ask again ends."""
+
+ASK_AGAIN = 3.0
+"""Seconds after which a waiter asks again at the latest."""
+
 _YEAR_2020 = 1_577_836_800
+_LONGEST_AGE = 10.0
 
 
 def deadline(sent: float, answered: float, ttl: float) -> float:
@@ -15,6 +24,22 @@ def deadline(sent: float, answered: float, ttl: float) -> float:
     The store may have answered late, but it cannot have granted early.
     """
     return min(sent, answered) + ttl
+
+
+def pushed_deadline(sent: float, received: float, age: float, ttl: float) -> float:
+    """Return when a lease ends that the store granted while its holder waited.
+
+    Args:
+        sent: when the holder first asked for a place in the queue, before the request.
+        received: when it heard of the grant.
+        age: seconds on the store's clock from when the place was made until the grant.
+        ttl: seconds.
+
+    Returns:
+        No later than the lease ends in the store: the place cannot have been made before it was asked for. Minus
+        infinity after a long wait, in which the clocks may have drifted: the holder asks again.
+    """
+    return min(sent + age, received) + ttl if age <= _LONGEST_AGE else -math.inf
 
 
 def is_over(deadline: float, now: float) -> bool:

@@ -32,6 +32,17 @@ Answer = Callable[[Any], None]
 """Called once with the result of a request, or with the exception that stands for it."""
 
 
+class Later:
+    """An answer that comes by itself, some time after what was asked for is done.
+
+    Args:
+        promise: called with the one to answer.
+    """
+
+    def __init__(self, promise: Callable[[Answer], None]) -> None:
+        self.promise = promise
+
+
 class Violation(AssertionError):
     """An oracle saw what must never happen. It ends the simulation, and is never thrown into a process."""
 
@@ -75,6 +86,15 @@ class Network:
         self._simulation = simulation
         self.routes = routes
         self._cuts: dict[tuple[str, int], float] = {}
+
+    def push(self, arrive: Callable[[], None]) -> None:
+        """Let a message travel that nobody asked for; it may be lost, late, or come twice."""
+        fate = self._fate(ANYTHING)
+        self._simulation.note("push " + fate, "")
+        if fate in ("deliver", "double"):
+            self._simulation.after(self._latency(), arrive)
+        if fate in ("delay", "double"):
+            self._simulation.after(self._late(), arrive)
 
     def heal(self) -> None:
         """Mend all links that are cut."""
@@ -143,7 +163,10 @@ class Network:
     def _do(self, sender: str, call: Call, answer: Answer) -> None:
         result = carry_out(call)
         self._simulation.note("done", sender, call, result)
-        answer(result)
+        if isinstance(result, Later):
+            result.promise(answer)
+        else:
+            answer(result)
 
     def _arrive(self, sender: str, call: Call, answer: Answer) -> None:
         result = carry_out(call)

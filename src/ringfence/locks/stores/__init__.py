@@ -14,12 +14,14 @@ class Claim(NamedTuple):
         owner: the id of this one acquisition.
         fence: the number the store issued with the grant.
         ttl: seconds.
+        handed: how often the lock was handed on within the process since that grant; stores take no notice of it.
     """
 
     name: str
     owner: str
     fence: int
     ttl: float
+    handed: int = 0
 
 
 class Holder(NamedTuple):
@@ -38,19 +40,50 @@ class Holder(NamedTuple):
     remaining: float
 
 
+class Push(NamedTuple):
+    """A grant that the store made while its owner waited.
+
+    Attributes:
+        fence: the fence of the grant.
+        age: seconds on the store's clock from when the owner's place in the queue was made until the grant.
+    """
+
+    fence: int
+    age: float
+
+
 class LockStore(Protocol):
     """What a lock backend does. Every method may be asked twice with the same arguments without harm.
+
+    Waiters queue in the store, first come, first served: a lock that is released, withdrawn or found to have ended is
+    granted in the same step to the first waiter whose place has not ended. A place ends `rules.PLACE` seconds after
+    it was last asked for.
 
     A lease in the store ends by the store's own clock, `ttl` seconds after a grant or renewal arrived, and never
     sooner than an earlier answer promised. A store that does not answer raises `StoreTimeout` (nothing happened)
     or `OutcomeUnknown`.
     """
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
-        """Give the lock to `owner` and return the fence; None if another has it.
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
+        """Give the lock to `owner` and return the fence; None if another has it, or others wait for it.
 
         The fence is issued in the same atomic step, and greater than every fence issued for this lock before,
         across restarts. An owner that holds the lock already gets the same fence again, and is extended.
+
+        Args:
+            name: the lock.
+            owner: the id of one acquisition.
+            ttl: seconds.
+            queue: take a place at the end of the queue, if the lock is not to be had; an owner that has a place
+                keeps it, and its time begins anew.
+            fences: how many numbers to issue, for the holder to count on by itself; the first is returned.
+        """
+
+    def wait(self, name: str, owner: str, seconds: float) -> Push | None:
+        """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most.
+
+        Returns:
+            The grant, if the store can tell when it made it; None when it is time to ask `grant` again.
         """
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
@@ -60,7 +93,7 @@ class LockStore(Protocol):
         """Free the lock if this owner holds it with this fence; say whether it did."""
 
     def withdraw(self, name: str, owner: str) -> None:
-        """Free the lock if this owner holds it with whatever fence: its grant was never answered."""
+        """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock."""

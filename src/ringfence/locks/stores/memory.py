@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder
+from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores.listening import Listening
+from ringfence.locks.waiter import Waiter
 from ringfence.protocol import now
 
 
@@ -18,10 +22,21 @@ class _Row:
     owner: str
     fence: int
     deadline: float
+    age: float = 0.0
 
 
-class MemoryStore:
-    """Leases in a dict.
+@dataclass(slots=True)
+class _Place:
+    owner: str
+    ttl: float
+    fences: int
+    made: float
+    until: float
+    waiter: Waiter | None = None
+
+
+class MemoryStore(Listening):
+    """Leases in a dict, and a queue for each lock that is waited for.
 
     Args:
         clock: seconds; by it leases end.
@@ -31,22 +46,38 @@ class MemoryStore:
     def __init__(self, clock: Callable[[], float] = now, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._wall = wall
-        self._rows: dict[str, _Row] = {}
         self._last = 0
-        self._lock = threading.Lock()
+        self.forked()
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
-        """Give the lock to `owner` and return the fence; None if another has it."""
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
+        """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
         with self._lock:
-            until = self._clock() + ttl
             row = self._alive(name)
             if row is None:
-                self._last = rules.next_fence(self._last, self._wall())
-                row = self._rows[name] = _Row(owner, self._last, until)
-            if row.owner != owner:
+                row = self._put(name, owner, ttl, fences)
+            elif row.owner == owner:
+                row.deadline = max(row.deadline, self._clock() + ttl)
+            else:
+                if queue:
+                    self._line_up(name, owner, ttl, fences)
                 return None
-            row.deadline = max(row.deadline, until)
             return row.fence
+
+    def look(self, name: str, owner: str, waiter: Waiter) -> Push | float:
+        """Have `waiter` woken when the lock is granted to `owner`; return the grant, or when to look again."""
+        with self._lock:
+            row = self._alive(name)
+            if row is not None and row.owner == owner:
+                return Push(row.fence, row.age)
+            place = self._place(name, owner)
+            if row is None or place is None:
+                return 0.0
+            place.waiter = waiter
+            return row.deadline - self._clock()
+
+    def pause(self, _: int) -> float:
+        """Return infinity: whoever frees a lock is in this process, and wakes the next."""
+        return math.inf
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
         """Extend the leases that are still held; for each claim, say whether it is."""
@@ -59,15 +90,18 @@ class MemoryStore:
             row = self._alive(name)
             if row is None or not rules.is_holder(row.owner, row.fence, owner, fence):
                 return False
-            del self._rows[name]
+            self._hand_on(name)
             return True
 
     def withdraw(self, name: str, owner: str) -> None:
-        """Free the lock if this owner holds it with whatever fence."""
+        """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
         with self._lock:
+            queue = self._queues.get(name)
+            if queue is not None:
+                queue.pop(owner, None)
             row = self._rows.get(name)
             if row is not None and row.owner == owner:
-                del self._rows[name]
+                self._hand_on(name)
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock."""
@@ -86,8 +120,39 @@ class MemoryStore:
 
     def forked(self) -> None:
         """Start afresh in a forked child: the leases are the parent's; fences go on."""
-        self._rows = {}
+        self._rows: dict[str, _Row] = {}
+        self._queues: dict[str, OrderedDict[str, _Place]] = {}
         self._lock = threading.Lock()
+
+    def _put(self, name: str, owner: str, ttl: float, fences: int, age: float = 0.0) -> _Row:
+        fence = rules.next_fence(self._last, self._wall())
+        self._last = fence + fences - 1
+        row = self._rows[name] = _Row(owner, fence, self._clock() + ttl, age)
+        return row
+
+    def _place(self, name: str, owner: str) -> _Place | None:
+        queue = self._queues.get(name)
+        return None if queue is None else queue.get(owner)
+
+    def _line_up(self, name: str, owner: str, ttl: float, fences: int) -> None:
+        queue = self._queues.setdefault(name, OrderedDict())
+        moment = self._clock()
+        place = queue.setdefault(owner, _Place(owner, ttl, fences, moment, moment))
+        place.ttl, place.fences, place.until = ttl, fences, moment + rules.PLACE
+
+    def _hand_on(self, name: str) -> _Row | None:
+        """Grant a lock that nobody holds any more to the first waiter whose place has not ended."""
+        del self._rows[name]
+        queue = self._queues.get(name)
+        while queue:
+            place = queue.popitem(last=False)[1]
+            if not rules.is_over(place.until, self._clock()):
+                row = self._put(name, place.owner, place.ttl, place.fences, self._clock() - place.made)
+                if place.waiter is not None:
+                    place.waiter.wake()
+                return row
+        self._queues.pop(name, None)
+        return None
 
     def _renew(self, claim: Claim) -> bool:
         row = self._alive(claim.name)
@@ -99,8 +164,7 @@ class MemoryStore:
     def _alive(self, name: str) -> _Row | None:
         row = self._rows.get(name)
         if row is not None and rules.is_over(row.deadline, self._clock()):
-            del self._rows[name]
-            return None
+            return self._hand_on(name)
         return row
 
     def _holder(self, name: str, row: _Row) -> Holder:

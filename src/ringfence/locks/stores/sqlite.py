@@ -3,6 +3,9 @@
 Each change is one durable transaction: a fence that was handed out is on disk. Deadlines are kept on the clock that
 runs on in suspend, with the id of the boot, so that a lease outlives its process and ends with its ttl or with the
 machine. The fence counter is a row that is never removed; should the file be lost, fences go on from the time of day.
+
+Waiters queue in a table, each with a number from one sequence. Whoever frees a lock grants it to the first of them in
+the same transaction, and wakes it if it waits in this process; those of other processes look every few milliseconds.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from typing import NamedTuple
 
 from ringfence._sqlite import Connection, Pool, immediate, translating
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder
+from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores.listening import Listening
+from ringfence.locks.waiter import Waiter
 from ringfence.protocol import now
 
 _TABLES = (
@@ -31,8 +36,19 @@ _TABLES = (
         boot TEXT NOT NULL
     ) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS ringfence_fence (id INTEGER PRIMARY KEY CHECK (id = 0), last INTEGER NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS ringfence_queue (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        ttl REAL NOT NULL,
+        fences INTEGER NOT NULL,
+        deadline REAL NOT NULL,
+        boot TEXT NOT NULL,
+        UNIQUE (name, owner)
+    )""",
 )
 _COLUMNS = "name, owner, fence, deadline, ttl, boot"
+_PLACE = "number, owner, ttl, fences, deadline, boot"
 
 
 class _Row(NamedTuple):
@@ -44,7 +60,16 @@ class _Row(NamedTuple):
     boot: str
 
 
-class SqliteStore:
+class _Place(NamedTuple):
+    number: int
+    owner: str
+    ttl: float
+    fences: int
+    deadline: float
+    boot: str
+
+
+class SqliteStore(Listening):
     """Leases in a file; several processes may use it at once, on one machine.
 
     Args:
@@ -66,43 +91,64 @@ class SqliteStore:
         self._clock = clock
         self._wall = wall
         self._pool = Pool(self.path, timeout=timeout, prepare=_create)
+        self._waiters: weakref.WeakValueDictionary[tuple[str, str], Waiter] = weakref.WeakValueDictionary()
         weakref.finalize(self, self._pool.close)
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
-        """Give the lock to `owner` and return the fence; None if another has it."""
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
+        """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
         with self._connected() as connection:
-            row = self._alive(connection, name)
-            if row is not None and row.owner != owner:
+            row = self._read(connection, name)
+            if row is not None and not queue and row.owner != owner and not self._is_over(row):
                 return None
-            with immediate(connection):
-                return self._grant(connection, name, owner, ttl)
+            with self._changing(connection):
+                return self._grant(connection, name, owner, ttl, queue, fences)
+
+    def look(self, name: str, owner: str, waiter: Waiter) -> Push | float:
+        """Have `waiter` woken when the lock is granted to `owner`; return the grant, or when to look again."""
+        self._waiters[name, owner] = waiter
+        with self._connected() as connection:
+            row = self._read(connection, name)
+        moment = self._clock()
+        waiter.since = moment if waiter.since is None else waiter.since
+        if row is None or self._is_over(row):
+            return 0.0
+        if row.owner != owner:
+            return row.deadline - moment
+        return Push(row.fence, row.deadline - row.ttl - waiter.since)
+
+    def pause(self, looks: int) -> float:
+        """Return how long to sleep before the next look: those who free a lock in other processes wake nobody."""
+        return rules.backoff(looks, 0.0)
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
         """Extend the leases that are still held, in one transaction; for each claim, say whether it is."""
         if not claims:
             return []
-        with self._connected() as connection, immediate(connection):
+        with self._connected() as connection, self._changing(connection):
             return [self._renew(connection, claim) for claim in claims]
 
     def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence; say whether it did."""
-        with self._connected() as connection, immediate(connection):
-            row = self._alive(connection, name)
+        with self._connected() as connection, self._changing(connection):
+            row = self._settled(connection, name)
             if row is None or not rules.is_holder(row.owner, row.fence, owner, fence):
                 return False
-            connection.execute("DELETE FROM ringfence_lease WHERE name = ?", (name,))
+            self._hand_on(connection, name)
             return True
 
     def withdraw(self, name: str, owner: str) -> None:
-        """Free the lock if this owner holds it with whatever fence."""
-        with self._connected() as connection, immediate(connection):
-            connection.execute("DELETE FROM ringfence_lease WHERE name = ? AND owner = ?", (name, owner))
+        """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
+        with self._connected() as connection, self._changing(connection):
+            connection.execute("DELETE FROM ringfence_queue WHERE name = ? AND owner = ?", (name, owner))
+            row = self._read(connection, name)
+            if row is not None and row.owner == owner:
+                self._hand_on(connection, name)
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock."""
         with self._connected() as connection:
-            row = self._alive(connection, name)
-            return None if row is None else self._holder(row)
+            row = self._read(connection, name)
+            return None if row is None or self._is_over(row) else self._holder(row)
 
     def leases(self) -> list[Holder]:
         """Return all locks that are held, by name."""
@@ -114,16 +160,49 @@ class SqliteStore:
         """Close the file; leases stay as they are. Closing twice is harmless."""
         self._pool.close()
 
-    def _grant(self, connection: Connection, name: str, owner: str, ttl: float) -> int | None:
-        row = self._alive(connection, name)
+    def _grant(
+        self, connection: Connection, name: str, owner: str, ttl: float, queue: bool, fences: int
+    ) -> int | None:
+        row = self._settled(connection, name)
         if row is None:
-            return self._put(connection, name, owner, self._issue_fence(connection), ttl).fence
-        if row.owner != owner:
-            return None
-        return self._extend(connection, row, ttl).fence
+            return self._put(connection, name, owner, self._issue(connection, fences), ttl).fence
+        if row.owner == owner:
+            return self._extend(connection, row, ttl).fence
+        if queue:
+            self._line_up(connection, name, owner, ttl, fences)
+        return None
+
+    def _settled(self, connection: Connection, name: str) -> _Row | None:
+        """Return who holds a lock, when one that ended was handed on."""
+        row = self._read(connection, name)
+        return self._hand_on(connection, name) if row is not None and self._is_over(row) else row
+
+    def _hand_on(self, connection: Connection, name: str) -> _Row | None:
+        """Grant a lock that nobody holds any more to the first waiter whose place has not ended."""
+        while (place := self._first(connection, name)) is not None:
+            connection.execute("DELETE FROM ringfence_queue WHERE number = ?", (place.number,))
+            if not self._has_ended(place.deadline, rules.PLACE, place.boot):
+                connection.companion.append((name, place.owner))
+                fence = self._issue(connection, place.fences)
+                return self._put(connection, name, place.owner, fence, place.ttl)
+        connection.execute("DELETE FROM ringfence_lease WHERE name = ?", (name,))
+        return None
+
+    def _first(self, connection: Connection, name: str) -> _Place | None:
+        select = f"SELECT {_PLACE} FROM ringfence_queue WHERE name = ? ORDER BY number LIMIT 1"
+        found = connection.execute(select, (name,)).fetchall()
+        return _Place._make(found[0]) if found else None
+
+    def _line_up(self, connection: Connection, name: str, owner: str, ttl: float, fences: int) -> None:
+        connection.execute(
+            "INSERT INTO ringfence_queue (name, owner, ttl, fences, deadline, boot) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (name, owner) DO UPDATE SET ttl = excluded.ttl, fences = excluded.fences,"
+            " deadline = excluded.deadline, boot = excluded.boot",
+            (name, owner, ttl, fences, self._clock() + rules.PLACE, boot_id()),
+        )
 
     def _renew(self, connection: Connection, claim: Claim) -> bool:
-        row = self._alive(connection, claim.name)
+        row = self._settled(connection, claim.name)
         if row is None or not rules.is_holder(row.owner, row.fence, claim.owner, claim.fence):
             return False
         self._extend(connection, row, claim.ttl)
@@ -141,27 +220,41 @@ class SqliteStore:
         )
         return row
 
-    def _issue_fence(self, connection: Connection) -> int:
+    def _issue(self, connection: Connection, fences: int) -> int:
         rows = connection.execute("SELECT last FROM ringfence_fence").fetchall()
         fence = rules.next_fence(rows[0][0] if rows else 0, self._wall())
-        connection.execute("INSERT OR REPLACE INTO ringfence_fence (id, last) VALUES (0, ?)", (fence,))
+        connection.execute(
+            "INSERT OR REPLACE INTO ringfence_fence (id, last) VALUES (0, ?)", (fence + fences - 1,)
+        )
         return fence
 
-    def _alive(self, connection: Connection, name: str) -> _Row | None:
+    def _read(self, connection: Connection, name: str) -> _Row | None:
         select = f"SELECT {_COLUMNS} FROM ringfence_lease WHERE name = ?"
-        for row in map(_Row._make, connection.execute(select, (name,)).fetchall()):
-            if not self._is_over(row):
-                return row
-        return None
+        found = connection.execute(select, (name,)).fetchall()
+        return _Row._make(found[0]) if found else None
 
     def _is_over(self, row: _Row) -> bool:
+        return self._has_ended(row.deadline, row.ttl, row.boot)
+
+    def _has_ended(self, deadline: float, seconds: float, boot: str) -> bool:
         moment = self._clock()
-        if row.boot != boot_id() or row.deadline > moment + row.ttl:  # written before the clock began anew
+        if boot != boot_id() or deadline > moment + seconds:  # written before the clock began anew
             return True
-        return rules.is_over(row.deadline, moment)
+        return rules.is_over(deadline, moment)
 
     def _holder(self, row: _Row) -> Holder:
         return Holder(row.name, row.owner, row.fence, row.deadline - self._clock())
+
+    @contextmanager
+    def _changing(self, connection: Connection) -> Iterator[None]:
+        """Carry out one transaction, and then wake those to whom it granted a lock, as far as they wait here."""
+        connection.companion = []
+        with immediate(connection):
+            yield
+        for key in connection.companion:
+            waiter = self._waiters.get(key)
+            if waiter is not None:
+                waiter.wake()
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:

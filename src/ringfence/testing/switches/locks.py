@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from ringfence._core.leases import FenceMarks, LeaseTable
 from ringfence.errors import StoreError
@@ -53,9 +54,9 @@ def owner_asks_again() -> AbstractContextManager[None]:
     """
     grant = MemoryStore.grant
 
-    def refusing(store: MemoryStore, name: str, owner: str, ttl: float) -> int | None:
+    def refusing(store: MemoryStore, name: str, owner: str, *rest: Any) -> int | None:
         holder = store.holder(name)
-        return None if holder is not None and holder.owner == owner else grant(store, name, owner, ttl)
+        return None if holder is not None and holder.owner == owner else grant(store, name, owner, *rest)
 
     return replaced(MemoryStore, "grant", refusing)
 

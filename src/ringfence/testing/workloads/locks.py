@@ -10,14 +10,17 @@ Oracles:
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from ringfence._core.leases import FenceMarks, LeaseTable
 from ringfence.errors import FenceRejected, OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.locks import renewal
 from ringfence.locks.acquire import Granted, acquire, release
-from ringfence.locks.stores import Claim
+from ringfence.locks.stores import Claim, Push
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call, Effects, Sleep
-from ringfence.testing.network import Violation
+from ringfence.testing.network import ANYTHING, LOCAL, Answer, Later, Violation
 from ringfence.testing.simulator import Process, Simulation
 
 LOCKS = ("a", "b")
@@ -29,6 +32,9 @@ LONGER = 1.5
 """An extension is for this many ttls."""
 
 TIMEOUT = 0.6
+PATIENCE = 12.0
+"""Seconds after which a lock can be had, however many places and leases the dead have left behind."""
+
 EPOCH_2026 = 1_767_225_600.0
 
 
@@ -42,7 +48,9 @@ class Locks:
         self.orderly = not (faults.delay or faults.double or faults.cut)
         self.wall_offset = 0.0
         self.clients: dict[str, Client] = {}
+        self.mail = Mail(simulation)
         self.store = WatchedStore(self)
+        simulation.network.routes = lambda call: LOCAL if call.operation == "wait" else ANYTHING
         self.resources = {name: Resource(name) for name in LOCKS}
         simulation.name(self.store, "store")
         for name in LOCKS:
@@ -92,7 +100,7 @@ class Locks:
         def audit(process: Process) -> Effects[None]:
             for name in LOCKS:
                 granted = yield from acquire(
-                    self.store, name, process.name, TTL, 3 * TTL, simulation.random.random
+                    self.store, name, process.name, TTL, PATIENCE, simulation.random.random
                 )
                 if granted is not None:
                     fences[name] = granted.claim.fence
@@ -212,23 +220,68 @@ class WatchedStore(MemoryStore):
         self._scene = scene
         self._issued: dict[str, tuple[str, int]] = {}
 
-    def grant(self, name: str, owner: str, ttl: float) -> int | None:
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Grant, and look at the fence."""
         before = self.holder(name)
-        fence = super().grant(name, owner, ttl)
+        fence = super().grant(name, owner, ttl, queue, fences)
         if before is not None and before.owner == owner:
             self._check_again(name, before.fence, fence)
-        elif fence is not None:
-            self._check_new(name, owner, fence)
-            self._scene.check_sole_holder(name)
         return fence
+
+    def wait(self, _: str, owner: str, seconds: float) -> Any:
+        """Wait for what is pushed to the owner, which may be lost, late or doubled."""
+        return Later(partial(self._scene.mail.receive, owner, seconds))
+
+    def _put(self, name: str, owner: str, ttl: float, fences: int, age: float = 0.0) -> Any:
+        row = super()._put(name, owner, ttl, fences, age)
+        self._check_new(name, owner, row.fence, fences)
+        self._scene.check_sole_holder(name)
+        return row
+
+    def _hand_on(self, name: str) -> Any:
+        row = super()._hand_on(name)
+        if row is not None:
+            self._scene.mail.send(row.owner, Push(row.fence, row.age))
+        return row
 
     def _check_again(self, name: str, held: int, fence: int | None) -> None:
         if fence != held:
             raise Violation(f"the holder of {name!r} (fence {held}) asked again and was told {fence}")
 
-    def _check_new(self, name: str, owner: str, fence: int) -> None:
+    def _check_new(self, name: str, owner: str, fence: int, fences: int) -> None:
         last_owner, last = self._issued.get(name, ("", 0))
         if fence <= last:
             raise Violation(f"{owner} got fence {fence} for {name!r} after {last_owner} had {last}")
-        self._issued[name] = owner, fence
+        self._issued[name] = owner, fence + fences - 1
+
+
+class Mail:
+    """What the store pushes to owners that wait: it travels, and is kept until its owner looks."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._arrived: dict[str, list[Push]] = {}
+        self._waiting: dict[str, Answer] = {}
+
+    def send(self, owner: str, push: Push) -> None:
+        """Let a push travel to an owner."""
+        self._simulation.network.push(partial(self._arrive, owner, push))
+
+    def receive(self, owner: str, seconds: float, answer: Answer) -> None:
+        """Answer with the next push to an owner, or with None after some seconds."""
+        if self._arrived.get(owner):
+            answer(self._arrived[owner].pop(0))
+            return
+        self._waiting[owner] = answer
+        self._simulation.after(seconds, self._give_up, owner, answer)
+
+    def _arrive(self, owner: str, push: Push) -> None:
+        answer = self._waiting.pop(owner, None)
+        if answer is not None:
+            answer(push)
+        else:
+            self._arrived.setdefault(owner, []).append(push)
+
+    def _give_up(self, owner: str, answer: Answer) -> None:
+        if self._waiting.get(owner) is answer:
+            self._waiting.pop(owner)(None)

@@ -1,0 +1,44 @@
+"""A blocking lock store as the event loop uses it: its requests made beside the loop, its waiters woken by the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ringfence.aio.off_loop import OffLoop
+from ringfence.aio.waiter import TaskWaiter
+from ringfence.locks.stores import LockStore, Push
+from ringfence.locks.stores.listening import Listening, waiting
+from ringfence.locks.stores.memory import MemoryStore
+from ringfence.protocol import arun
+
+
+class LoopStore:
+    """Stands for `store`: its methods can be called here too, and those that may block give an awaitable.
+
+    A store in memory is asked at once, and any other in one thread beside the event loop. A store of this library
+    needs no thread to wait; one that is not gets a thread for each wait.
+
+    Args:
+        store: a lock store for threads.
+    """
+
+    def __init__(self, store: LockStore) -> None:
+        self._store = store
+        self._beside = None if isinstance(store, MemoryStore) else OffLoop(store, "ringfence-locks")
+        self._asked = store if self._beside is None else self._beside
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._asked, method)
+
+    async def wait(self, name: str, owner: str, seconds: float) -> Push | None:
+        """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most."""
+        store = self._store
+        if not isinstance(store, Listening):
+            return await asyncio.to_thread(store.wait, name, owner, seconds)
+        return await arun(waiting(self._asked, name, owner, seconds, TaskWaiter(), store.pause))
+
+    def shut_down(self) -> None:
+        """End the thread when it has done what was asked for."""
+        if self._beside is not None:
+            self._beside.shut_down()
