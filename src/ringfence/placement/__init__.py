@@ -5,6 +5,7 @@ from ringfence.placement.bounded import BoundedLoad, bounded_node
 from ringfence.placement.jump import JumpHash, jump_hash, jump_hash_many
 from ringfence.placement.key_diff import KeyDiff
 from ringfence.placement.maglev import Maglev
+from ringfence.placement.membership import Membership
 from ringfence.placement.migration import Migration, Move
 from ringfence.placement.multi_probe import MultiProbe
 from ringfence.placement.node import Node
@@ -21,6 +22,7 @@ __all__ = [
     "JumpHash",
     "KeyDiff",
     "Maglev",
+    "Membership",
     "Migration",
     "Move",
     "MultiProbe",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.errors import BackendUnavailable, InvalidValue, RingfenceError
+from ringfence.placement.arguments import nodes_in_order
 from ringfence.placement.node import Node
 
 _UNITS = ("", "k", "m", "g", "t", "p", "e")
@@ -65,20 +66,21 @@ def parse(path: Path, data: bytes) -> Listed:
     The file is a list of names, a mapping of names to weights, or a list of `{name, weight, zone, size}`, in JSON
     (`*.json`) or YAML (`*.yaml`, `*.yml`).
     """
-    parser = _parser(path)
+    parse_text = parser(path)
     try:
         text = data.decode()
     except UnicodeDecodeError:
         raise InvalidValue(f"the nodes {str(path)!r} are not UTF-8") from None
     try:
-        return _listed(parser(text))
+        return _listed(parse_text(text))
     except BackendUnavailable:
         raise
     except RingfenceError as error:
         raise InvalidValue(f"{path}: {error}") from error
 
 
-def _parser(path: Path) -> Callable[[str], Any]:
+def parser(path: Path) -> Callable[[str], Any]:
+    """Return what reads a file of this name; raise `InvalidValue` if nothing does."""
     parsers = {".json": _json, ".yaml": _yaml, ".yml": _yaml}
     if path.suffix.lower() not in parsers:
         raise InvalidValue(f"a file of nodes is named *.json, *.yaml or *.yml, not {str(path)!r}")
@@ -136,7 +138,7 @@ def _listed(content: Any) -> Listed:
         case dict():
             return Listed([Node(name, weight) for name, weight in content.items()])
         case list():
-            nodes = [_node(entry) for entry in content]
+            nodes = list(nodes_in_order(_node(entry) for entry in content))
             pairs = zip(nodes, content, strict=True)
             sizes = {node.name: _size(one) for node, one in pairs if isinstance(one, dict) and "size" in one}
             return Listed(nodes, sizes)
