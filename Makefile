@@ -19,7 +19,7 @@ PREPARE = @$(if $(PYTHON),,$(error no python3 of version 3.11 or newer found; in
 	$(PYTHON) tools/prepare.py $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench docs clean
+.PHONY: help demo test test-all sanitize lint format bench docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -35,6 +35,10 @@ test: ## run the tests
 test-all: ## run the tests, the slow ones too
 	$(PREPARE) test compat-test
 	$(RUN) -m pytest -n $(JOBS) $(ARGS)
+
+sanitize: ## run the tests of the compiled core under AddressSanitizer
+	$(PREPARE) test
+	$(RUN) tools/sanitize.py $(ARGS)
 
 lint: ## check style and types
 	$(PREPARE) test lint bench

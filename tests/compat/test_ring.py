@@ -223,6 +223,24 @@ def test_of_equal_points_the_first_or_the_last_counts() -> None:
     assert after.lookup_many(["4", "5", "7", "255"]).tolist() == [2, 0, 2, 2]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hdfs.ring({"a": 10**18}),
+        lambda: uhashring.ring(["a"], vnodes=10**18),
+        lambda: uhashring.ring({"a": 10**18, "b": 1}),
+        lambda: uhashring.ring(["a", "b"], "ketama", vnodes=10**18),
+        lambda: fastring.ring(["a"], 10**18),
+        lambda: fastring.ring({"a": (1 << 24) // 128 + 1}),
+        lambda: tooz.ring(["a"], 10**18),
+        lambda: tooz.ring({"a": 10**18}),
+    ],
+)
+def test_a_ring_that_would_fill_the_memory_is_refused_at_once(make: Callable[[], object]) -> None:
+    with pytest.raises(InvalidValue, match="points is too large"):
+        make()
+
+
 def test_the_least_and_the_greatest_ring() -> None:
     ring = tooz.ring(["only"])
     assert ring["any key"] == "only"

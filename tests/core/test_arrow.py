@@ -1,5 +1,6 @@
 """Malformed Arrow data are refused, and everything is released once, by whom it belongs to."""
 
+import ctypes
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringfence._core import arrow
 from ringfence.errors import InvalidType, InvalidValue
 from tests.core.conftest import Chunks, Handmade, data, offsets, view
 
@@ -149,6 +151,107 @@ def test_capsules_that_are_none_or_released(core: SimpleNamespace) -> None:
         hashes(core, Swapped(b"u", 3, ABC))
     with pytest.raises(InvalidValue, match="released already"):
         hashes(core, Released(b"u", 3, ABC))
+
+
+class Lacking(Chunks):
+    """A stream without one of its functions."""
+
+    lacks: str
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        capsule = super().__arrow_c_stream__(requested_schema)
+        stream = arrow.Stream.from_address(arrow._pointer(capsule, b"arrow_array_stream"))
+        setattr(stream, self.lacks, type(getattr(stream, self.lacks))())
+        return capsule
+
+
+@pytest.mark.parametrize("lacks", ["get_schema", "get_next", "get_last_error"])
+def test_a_stream_without_one_of_its_functions(core: SimpleNamespace, lacks: str) -> None:
+    chunk = Handmade(b"u", 3, ABC)
+    stream = Lacking([chunk], failure=5)
+    stream.lacks = lacks
+    with pytest.raises(InvalidValue, match=r"functions is missing|no reason given"):
+        hashes(core, stream)
+    assert chunk.released.schema == (lacks != "get_schema")
+    assert chunk.released.array == (lacks == "get_last_error")
+
+
+class OfOtherParts(Handmade):
+    """A dictionary column of which something was changed after it was made."""
+
+    change: Any
+
+    def array(self) -> Any:
+        made = super().array()
+        self.change(made)
+        return made
+
+
+def release_the_values(array: Any) -> None:
+    arrow.Array.from_address(array.dictionary).release = None
+
+
+def take_the_values(array: Any) -> None:
+    array.dictionary = None
+
+
+def take_the_buffers(array: Any) -> None:
+    array.buffers = type(array.buffers)()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (release_the_values, "released already"),
+        (take_the_values, "needs indices and values"),
+        (take_the_buffers, "2 buffers or more"),
+    ],
+)
+def test_dictionaries_without_one_of_their_parts(core: SimpleNamespace, change: Any, says: str) -> None:
+    keys = OfOtherParts(b"c", 2, [None, np.array([0, 1], np.int8)], dictionary=Handmade(b"u", 3, ABC))
+    keys.change = change
+    with pytest.raises(InvalidValue, match=says):
+        hashes(core, keys)
+
+
+def test_a_dictionary_of_itself(core: SimpleNamespace) -> None:
+    """No library makes one; the interpreter's own bound ends the search."""
+
+    class Cyclic(Handmade):
+        def around(self, made: Any) -> Any:
+            self.kept.append(made)
+            made.dictionary = ctypes.addressof(made)
+            return made
+
+        def schema(self) -> Any:
+            return self.around(super().schema())
+
+        def array(self) -> Any:
+            return self.around(super().array())
+
+    with pytest.raises(RecursionError):
+        hashes(core, Cyclic(b"c", 2, [None, np.array([0, 1], np.int8)]))
+
+
+@pytest.mark.parametrize("kind", [b"n", b"w:0"])
+def test_more_rows_than_any_memory_holds(core: SimpleNamespace, kind: bytes) -> None:
+    with pytest.raises(MemoryError):  # no buffer belies them
+        hashes(core, Handmade(kind, 1 << 46, [None, None]))
+
+
+@pytest.mark.parametrize("answer", [None, 5, (None,), (None, None), ("a", "b"), ((), ())])
+def test_an_interface_that_answers_something_else(core: SimpleNamespace, answer: Any) -> None:
+    class Array:
+        def __arrow_c_array__(self, requested_schema: Any = None) -> Any:
+            return answer
+
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+            return answer
+
+    for keys in (Array(), Stream()):
+        with pytest.raises((InvalidType, TypeError, ValueError)):
+            hashes(core, keys)
 
 
 def test_nothing_stays_allocated_after_an_error(core: SimpleNamespace) -> None:

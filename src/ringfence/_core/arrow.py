@@ -144,6 +144,10 @@ def _held(capsule: Any, name: bytes, kind: Any) -> Any:
         raise InvalidType(
             f"the object of keys gave no Arrow capsule {name.decode()}, but {capsule!r}"
         ) from None
+    return _unreleased(found)
+
+
+def _unreleased(found: Any) -> Any:
     if not found.release:
         raise InvalidValue(
             "the Arrow data of the keys were released already; ask their library for them anew"
@@ -152,9 +156,11 @@ def _held(capsule: Any, name: bytes, kind: Any) -> Any:
 
 
 def _ask(stream: Stream, function: Callable[..., int], found: ctypes.Structure) -> None:
+    if not function:
+        raise InvalidValue("the Arrow stream of the keys is malformed: one of its functions is missing")
     code = function(ctypes.addressof(stream), ctypes.addressof(found))
     if code:
-        reason = stream.get_last_error(ctypes.addressof(stream))
+        reason = stream.get_last_error and stream.get_last_error(ctypes.addressof(stream))
         text = ctypes.string_at(reason) if reason else b"no reason given"
         raise InvalidValue(f"the Arrow stream of the keys failed ({code}): {text.decode(errors='replace')}")
 
@@ -220,7 +226,8 @@ def _views(array: Array, nulls: NDArray[np.bool_] | None) -> Views:
 def _dictionary(schema: Schema, array: Array, kind: str, nulls: NDArray[np.bool_] | None) -> Column:
     if kind not in _INTEGERS or not array.dictionary:
         raise InvalidValue(f"an Arrow dictionary needs indices and values, not format {kind!r}")
-    values = _column(Schema.from_address(schema.dictionary), Array.from_address(array.dictionary))
+    found = _unreleased(Array.from_address(array.dictionary))
+    values = _column(Schema.from_address(schema.dictionary), found)
     indices = _rows(array, _INTEGERS[kind])
     if nulls is not None:
         indices = np.where(nulls, 0, indices)

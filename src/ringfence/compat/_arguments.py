@@ -10,6 +10,8 @@ from ringfence._core import _checks
 from ringfence.errors import InvalidType, InvalidValue
 
 T = TypeVar("T")
+MOST_POINTS = 1 << 24
+"""Rings of more points, some gigabytes, are taken for mistakes."""
 
 
 def integer(what: str, value: Any, low: int, high: int | None = None) -> int:
@@ -30,6 +32,17 @@ def integer(what: str, value: Any, low: int, high: int | None = None) -> int:
     if high is not None and number > high:
         raise InvalidValue(f"{what} must be at most {high}, not {number}")
     return number
+
+
+def point_count(count: int) -> int:
+    """Return how many points a ring is to have.
+
+    Raises:
+        InvalidValue: they would fill the memory, where the original does just that.
+    """
+    if count > MOST_POINTS:
+        raise InvalidValue(f"a ring of {count} points is too large (at most 2**24); lower the weights")
+    return count
 
 
 def number(what: str, value: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from ringfence.compat._arguments import integer, members, utf8, whole
+from ringfence.compat._arguments import integer, members, point_count, utf8, whole
 from ringfence.compat._ring import Ring, Rule, in_order
 from ringfence.compat._xxh3 import xxh3_64
 from ringfence.errors import InvalidType
@@ -27,6 +27,7 @@ def ring(nodes: Mapping[str, int] | Iterable[str], virtual_nodes: int = 128) -> 
     """
     virtual_nodes = integer("virtual_nodes", virtual_nodes, 1)
     named = members(nodes, whole(1))
+    point_count(virtual_nodes * sum(named.values()))
     points = in_order(
         (xxh3_64(utf8(name) + b"#" + number.to_bytes(4, "little")), owner)
         for owner, (name, weight) in enumerate(named.items())

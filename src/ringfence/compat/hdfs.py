@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ringfence.compat import _md5
-from ringfence.compat._arguments import key_bytes, members, whole
+from ringfence.compat._arguments import key_bytes, members, point_count, whole
 from ringfence.compat._ring import Ring, Rule, last_wins
 
 
@@ -27,6 +27,7 @@ def ring(locations: Mapping[str, int] | Iterable[str]) -> Ring:
     if not isinstance(locations, Mapping):
         locations = dict.fromkeys(members(locations, whole(1), "location"), 100)
     named = members(locations, whole(1), "location")
+    point_count(sum(named.values()))
     points = last_wins(
         (_md5_of(f"{name}/{i}"), owner)
         for owner, (name, count) in enumerate(named.items())

@@ -8,7 +8,7 @@ from hashlib import md5
 from typing import Any
 
 from ringfence.compat import _md5
-from ringfence.compat._arguments import integer, members, utf8, whole
+from ringfence.compat._arguments import integer, members, point_count, utf8, whole
 from ringfence.compat._ring import Ring, Rule, last_wins
 
 
@@ -28,6 +28,7 @@ def ring(nodes: Mapping[str, int] | Iterable[str], partitions: int = 32) -> Ring
     """
     partitions = integer("partitions", partitions, 1)
     named = members(nodes, whole(1))
+    point_count(partitions * sum(named.values()))
     points = last_wins(
         (point, owner)
         for owner, (name, weight) in enumerate(named.items())

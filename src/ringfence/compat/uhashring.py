@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ringfence.compat import _md5
-from ringfence.compat._arguments import integer, members, one_of, whole
+from ringfence.compat._arguments import integer, members, one_of, point_count, whole
 from ringfence.compat._ring import Ring, Rule, last_wins
 from ringfence.errors import InvalidValue
 
@@ -37,6 +37,7 @@ def ring(
     named = members(nodes, whole(0))
     if not any(named.values()):
         raise InvalidValue("at least one node must have a weight above 0")
+    point_count(vnodes * sum(named.values()) if mode == "default" else 4 * vnodes * len(named))
     make = partial(ring, mode=mode, vnodes=vnodes)
     if mode == "ketama":
         return Ring(named, _ketama_points(named, vnodes), Rule("uhashring ketama", _word, after=True), make)
