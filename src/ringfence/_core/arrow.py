@@ -11,7 +11,7 @@ last offset say is the producer's word. Everything else is checked.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -155,7 +155,7 @@ def _unreleased(found: Any) -> Any:
     return found
 
 
-def _ask(stream: Stream, function: Callable[..., int], found: ctypes.Structure) -> None:
+def _ask(stream: Stream, function: Any, found: ctypes.Structure) -> None:
     if not function:
         raise InvalidValue("the Arrow stream of the keys is malformed: one of its functions is missing")
     code = function(ctypes.addressof(stream), ctypes.addressof(found))
