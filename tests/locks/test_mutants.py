@@ -5,17 +5,21 @@ that deletes anyone's key), and ZooKeeper's sequence node whose number nobody lo
 """
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from ringfence.locks.stores import Claim, Holder, LockStore, Push
 from ringfence.locks.stores.memory import MemoryStore
+from ringfence.locks.waiter import ThreadWaiter, Waiter
 from ringfence.testing.lock_store import LockStoreSuite
 from ringfence.testing.suites import failures
 
 ONE_HOLDER = "test_one_owner_holds_at_a_time"
+ARRIVAL = "test_waiters_are_granted_the_lock_in_the_order_in_which_they_came"
 LATE_RELEASE = "test_a_late_release_leaves_the_next_holder_alone"
 
 
@@ -175,16 +179,91 @@ class LooksThenTakes(MemoryStore):
         return super().grant(name, owner, ttl, queue, fences)
 
 
+class Barges(MemoryStore):
+    """A freed lock is free for whoever asks first."""
+
+    def _hand_on(self, name: str) -> Any:
+        del self._rows[name]
+
+
+class LastComeFirstServed(MemoryStore):
+    def _line_up(self, name: str, owner: str, ttl: float, fences: int) -> None:
+        new = self._place(name, owner) is None
+        super()._line_up(name, owner, ttl, fences)
+        if new:
+            self._queues[name].move_to_end(owner, last=False)
+
+
+class LosesThePlace(MemoryStore):
+    """Whoever asks again stands at the end."""
+
+    def _line_up(self, name: str, owner: str, ttl: float, fences: int) -> None:
+        super()._line_up(name, owner, ttl, fences)
+        self._queues[name].move_to_end(owner)
+
+
+class WaitsForTheDead(MemoryStore):
+    """A place in the queue is for ever."""
+
+    def _line_up(self, name: str, owner: str, ttl: float, fences: int) -> None:
+        super()._line_up(name, owner, ttl, fences)
+        self._queues[name][owner].until = math.inf
+
+
+class TakesThePatientForDead(MemoryStore):
+    """Asking again does not prolong a place."""
+
+    def _line_up(self, name: str, owner: str, ttl: float, fences: int) -> None:
+        if self._place(name, owner) is None:
+            super()._line_up(name, owner, ttl, fences)
+
+
+class KeepsTheWithdrawnInTheQueue(MemoryStore):
+    def withdraw(self, name: str, owner: str) -> None:
+        queue = self._queues.pop(name, None)
+        super().withdraw(name, owner)
+        if queue is not None:
+            self._queues[name] = queue
+
+
+class SellsNumbersTwice(MemoryStore):
+    """A grant takes one number, however many were asked for."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock, wall=lambda: 0.0)
+
+    def _put(self, name: str, owner: str, ttl: float, fences: int, age: float = 0.0) -> Any:
+        return super()._put(name, owner, ttl, 1, age)
+
+
+class CountsAgeToTheAnswer(MemoryStore):
+    """A pushed grant is told as if it were made when it is heard of."""
+
+    def look(self, name: str, owner: str, waiter: Waiter) -> Push | float:
+        seen = super().look(name, owner, waiter)
+        return seen._replace(age=seen.age + self._clock()) if isinstance(seen, Push) else seen
+
+
+class SleepsOn(MemoryStore):
+    """Nobody wakes the next waiter."""
+
+    def look(self, name: str, owner: str, waiter: Waiter) -> Push | float:
+        return super().look(name, owner, ThreadWaiter())
+
+
 class Suite(LockStoreSuite):
     def __init__(self, store: Callable[..., LockStore]) -> None:
-        self.now = 100.0
+        self.time = 100.0
         self.store = store
 
     def open(self) -> LockStore:
-        return self.store(lambda: self.now)
+        return self.store(self.now)
+
+    def now(self) -> float:
+        return self.time
 
     def wait(self, seconds: float) -> None:
-        self.now += seconds
+        self.time += seconds
 
 
 @pytest.mark.parametrize(
@@ -203,6 +282,15 @@ class Suite(LockStoreSuite):
         (RevivesTheDead, {"test_an_ended_lease_cannot_be_renewed"}),
         (LooksThenTakes, {"test_of_many_threads_one_is_granted"}),
         (WithdrawsForAnyone, {"test_withdrawing_leaves_others_alone"}),
+        (Barges, {"test_a_newcomer_never_overtakes", "test_a_newcomer_never_overtakes_after_an_expiry"}),
+        (LastComeFirstServed, {ARRIVAL, "test_waiters_get_greater_fences"}),
+        (LosesThePlace, {"test_asking_again_keeps_the_place"}),
+        (WaitsForTheDead, {"test_a_waiter_that_died_is_skipped"}),
+        (TakesThePatientForDead, {"test_a_waiter_that_asks_again_is_not_taken_for_dead"}),
+        (KeepsTheWithdrawnInTheQueue, {"test_a_waiter_that_withdrew_never_ends_up_holding"}),
+        (SellsNumbersTwice, {"test_as_many_fences_are_issued_as_were_asked_for"}),
+        (CountsAgeToTheAnswer, {"test_a_lease_that_was_pushed_ends_no_later_than_it_is_believed"}),
+        (SleepsOn, {"test_a_waiter_is_woken"}),
     ],
 )
 def test_the_suite_rejects(mutant: Callable[..., LockStore], expected: set[str]) -> None:

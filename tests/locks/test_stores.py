@@ -12,18 +12,18 @@ from ringfence.testing.lock_store import LockStoreSuite
 class Timed(LockStoreSuite):
     """The suite on a clock that is moved by hand."""
 
-    now = 100.0
+    time = 100.0
 
-    def clock(self) -> float:
-        return self.now
+    def now(self) -> float:
+        return self.time
 
     def wait(self, seconds: float) -> None:
-        self.now += seconds
+        self.time += seconds
 
 
 class TestMemory(Timed):
     def open(self) -> LockStore:
-        return MemoryStore(self.clock)
+        return MemoryStore(self.now)
 
 
 class TestMemoryByTheRealClock(LockStoreSuite):
@@ -39,4 +39,4 @@ class TestSqlite(Timed):
         self.folder.cleanup()
 
     def open(self) -> LockStore:
-        return SqliteStore(Path(self.folder.name, "locks.db"), clock=self.clock, timeout=5.0)
+        return SqliteStore(Path(self.folder.name, "locks.db"), clock=self.now, timeout=5.0)

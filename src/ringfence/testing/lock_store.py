@@ -14,61 +14,42 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from ringfence._core.leases import new_owner
 from ringfence.locks.stores import Claim, LockStore
+from ringfence.testing.lock_queue import QueueSuite
+from ringfence.testing.store_suite import LONG, granted, take_and_free
 
-_LONG = 60.0
 
-
-class LockStoreSuite(ABC):
+class LockStoreSuite(QueueSuite):
     """The conformance suite of lock stores.
 
     Attributes:
         ttl: seconds after which the leases end that are to end during a test; raise it for a slow store.
     """
 
-    ttl = 0.25
-
-    @abstractmethod
-    def open(self) -> LockStore:
-        """Return a store on which the names of the test are free."""
-
-    def restart(self, store: LockStore) -> LockStore:
-        """Stop a store and return it started again; where it keeps nothing, an empty one."""
-        store.close()
-        return self.open()
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass for the store."""
-        time.sleep(seconds)
-
     def test_one_owner_holds_at_a_time(self) -> None:
         with self._opened() as store:
-            assert store.grant("x", new_owner(), _LONG) is not None
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is not None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_names_are_independent(self) -> None:
         with self._opened() as store:
-            assert store.grant("x", new_owner(), _LONG) is not None
-            assert store.grant("y", new_owner(), _LONG) is not None
+            assert store.grant("x", new_owner(), LONG) is not None
+            assert store.grant("y", new_owner(), LONG) is not None
 
     def test_a_grant_stands_for_its_ttl(self) -> None:
         with self._opened() as store:
             store.grant("x", new_owner(), self.ttl * 4)
             self.wait(self.ttl)
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_a_grant_ends_after_its_ttl(self) -> None:
         with self._opened() as store:
             store.grant("x", new_owner(), self.ttl)
             self.wait(self.ttl * 1.2)
             assert store.holder("x") is None
-            assert store.grant("x", new_owner(), _LONG) is not None
+            assert store.grant("x", new_owner(), LONG) is not None
 
     def test_every_grant_has_a_greater_fence(self) -> None:
         with self._opened() as store:
@@ -80,14 +61,14 @@ class LockStoreSuite(ABC):
         with self._opened() as store:
             first = granted(store, "x", new_owner(), self.ttl)
             self.wait(self.ttl * 1.2)
-            assert granted(store, "x", new_owner(), _LONG) > first
+            assert granted(store, "x", new_owner(), LONG) > first
 
     def test_an_owner_who_lost_the_lease_gets_a_greater_fence(self) -> None:
         with self._opened() as store:
             owner = new_owner()
             first = granted(store, "x", owner, self.ttl)
             self.wait(self.ttl * 1.2)
-            assert granted(store, "x", owner, _LONG) > first
+            assert granted(store, "x", owner, LONG) > first
 
     def test_fences_go_on_upward_after_a_restart(self) -> None:
         store = self.open()
@@ -101,61 +82,61 @@ class LockStoreSuite(ABC):
     def test_the_owner_gets_the_same_fence_when_it_asks_again(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            assert granted(store, "x", owner, _LONG) == granted(store, "x", owner, _LONG)
+            assert granted(store, "x", owner, LONG) == granted(store, "x", owner, LONG)
 
     def test_asking_again_extends(self) -> None:
         with self._opened() as store:
             owner = new_owner()
             store.grant("x", owner, self.ttl)
-            store.grant("x", owner, _LONG)
+            store.grant("x", owner, LONG)
             self.wait(self.ttl * 1.2)
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_a_renewal_extends(self) -> None:
         with self._opened() as store:
             owner = new_owner()
             fence = granted(store, "x", owner, self.ttl)
-            assert store.renew([Claim("x", owner, fence, _LONG)]) == [True]
+            assert store.renew([Claim("x", owner, fence, LONG)]) == [True]
             self.wait(self.ttl * 1.2)
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_a_renewal_never_shortens(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            fence = granted(store, "x", owner, _LONG)
+            fence = granted(store, "x", owner, LONG)
             assert store.renew([Claim("x", owner, fence, self.ttl)]) == [True]
             self.wait(self.ttl * 1.2)
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_asking_again_never_shortens(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            store.grant("x", owner, _LONG)
+            store.grant("x", owner, LONG)
             store.grant("x", owner, self.ttl)
             self.wait(self.ttl * 1.2)
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_an_ended_lease_cannot_be_renewed(self) -> None:
         with self._opened() as store:
             owner = new_owner()
             fence = granted(store, "x", owner, self.ttl)
             self.wait(self.ttl * 1.2)
-            assert store.renew([Claim("x", owner, fence, _LONG)]) == [False]
-            assert store.grant("x", new_owner(), _LONG) is not None
+            assert store.renew([Claim("x", owner, fence, LONG)]) == [False]
+            assert store.grant("x", new_owner(), LONG) is not None
 
     def test_only_owner_and_fence_together_renew(self) -> None:
         with self._opened() as store:
             owner = new_owner()
             fence = granted(store, "x", owner, self.ttl)
-            assert store.renew([Claim("x", new_owner(), fence, _LONG)]) == [False]
-            assert store.renew([Claim("x", owner, fence - 1, _LONG)]) == [False]
+            assert store.renew([Claim("x", new_owner(), fence, LONG)]) == [False]
+            assert store.renew([Claim("x", owner, fence - 1, LONG)]) == [False]
             self.wait(self.ttl * 1.2)
-            assert store.grant("x", new_owner(), _LONG) is not None
+            assert store.grant("x", new_owner(), LONG) is not None
 
     def test_a_batch_is_answered_in_order(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            claims = [Claim(name, owner, granted(store, name, owner, _LONG), _LONG) for name in "abc"]
+            claims = [Claim(name, owner, granted(store, name, owner, LONG), LONG) for name in "abc"]
             store.release("b", owner, claims[1].fence)
             assert store.renew([*claims, claims[0]]) == [True, False, True, True]
             assert store.renew([]) == []
@@ -163,35 +144,35 @@ class LockStoreSuite(ABC):
     def test_a_release_frees(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            fence = granted(store, "x", owner, _LONG)
+            fence = granted(store, "x", owner, LONG)
             assert store.release("x", owner, fence) is True
             assert store.holder("x") is None
-            assert store.grant("x", new_owner(), _LONG) is not None
+            assert store.grant("x", new_owner(), LONG) is not None
 
     def test_a_second_release_says_no(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            fence = granted(store, "x", owner, _LONG)
+            fence = granted(store, "x", owner, LONG)
             store.release("x", owner, fence)
             assert store.release("x", owner, fence) is False
 
     def test_only_owner_and_fence_together_release(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            fence = granted(store, "x", owner, _LONG)
+            fence = granted(store, "x", owner, LONG)
             assert store.release("x", new_owner(), fence) is False
             assert store.release("x", owner, fence - 1) is False
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_a_late_release_leaves_the_next_holder_alone(self) -> None:
         with self._opened() as store:
             late, owner = new_owner(), new_owner()
             stale = granted(store, "x", late, self.ttl)
             self.wait(self.ttl * 1.2)
-            fence = granted(store, "x", owner, _LONG)
+            fence = granted(store, "x", owner, LONG)
             assert store.release("x", late, stale) is False
-            assert store.renew([Claim("x", late, stale, _LONG)]) == [False]
-            assert store.renew([Claim("x", owner, fence, _LONG)]) == [True]
+            assert store.renew([Claim("x", late, stale, LONG)]) == [False]
+            assert store.renew([Claim("x", owner, fence, LONG)]) == [True]
 
     def test_releasing_an_ended_lease_says_no(self) -> None:
         with self._opened() as store:
@@ -203,31 +184,31 @@ class LockStoreSuite(ABC):
     def test_withdrawing_frees_whatever_was_granted(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            store.grant("x", owner, _LONG)
+            store.grant("x", owner, LONG)
             store.withdraw("x", owner)
             store.withdraw("x", owner)
-            assert store.grant("x", new_owner(), _LONG) is not None
+            assert store.grant("x", new_owner(), LONG) is not None
 
     def test_withdrawing_leaves_others_alone(self) -> None:
         with self._opened() as store:
-            store.grant("x", new_owner(), _LONG)
+            store.grant("x", new_owner(), LONG)
             store.withdraw("x", new_owner())
-            assert store.grant("x", new_owner(), _LONG) is None
+            assert store.grant("x", new_owner(), LONG) is None
 
     def test_the_holder_is_named(self) -> None:
         with self._opened() as store:
             owner = new_owner()
-            fence = granted(store, "x", owner, _LONG)
+            fence = granted(store, "x", owner, LONG)
             holder = store.holder("x")
             assert holder is not None
             assert holder[:3] == ("x", owner, fence)
-            assert 0 < holder.remaining <= _LONG
+            assert 0 < holder.remaining <= LONG
             assert store.holder("y") is None
 
     def test_all_leases_are_listed_by_name(self) -> None:
         with self._opened() as store:
             for name in ("b", "a", "ü/∞ c"):
-                store.grant(name, new_owner(), _LONG)
+                store.grant(name, new_owner(), LONG)
             store.grant("over", new_owner(), self.ttl)
             self.wait(self.ttl * 1.2)
             assert [holder.name for holder in store.leases()] == ["a", "b", "ü/∞ c"]
@@ -243,29 +224,6 @@ class LockStoreSuite(ABC):
         store.close()
         store.close()
 
-    @contextmanager
-    def _opened(self) -> Iterator[LockStore]:
-        store = self.open()
-        try:
-            yield store
-        finally:
-            store.close()
-
-
-def granted(store: LockStore, name: str, owner: str, ttl: float) -> int:
-    """Take a lock that is free, and return the fence."""
-    fence = store.grant(name, owner, ttl)
-    assert fence is not None, f"{name!r} was free and not granted"
-    return fence
-
-
-def take_and_free(store: LockStore, name: str) -> int:
-    """Take a lock that is free, release it, and return the fence."""
-    owner = new_owner()
-    fence = granted(store, name, owner, _LONG)
-    assert store.release(name, owner, fence) is True, f"{name!r} was held and not released"
-    return fence
-
 
 def ask_at_once(store: LockStore, name: str, count: int) -> list[int | None]:
     """Have `count` threads ask for one lock at the same moment, and return what each was answered."""
@@ -274,7 +232,7 @@ def ask_at_once(store: LockStore, name: str, count: int) -> list[int | None]:
 
     def ask() -> None:
         start.wait()
-        answers.append(store.grant(name, new_owner(), _LONG))
+        answers.append(store.grant(name, new_owner(), LONG))
 
     threads = [threading.Thread(target=ask) for _ in range(count)]
     for thread in threads:

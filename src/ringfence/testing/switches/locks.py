@@ -39,6 +39,41 @@ def deadline_from_before() -> AbstractContextManager[None]:
     return replaced(rules, "deadline", lambda _, answered, ttl: answered + ttl)
 
 
+def pushed_deadline_from_before() -> AbstractContextManager[None]:
+    """Locks 3: the deadline of a lease that was granted while its holder waited counts from before its request.
+
+    Off, it is counted from when the holder hears of it: a push that is late is believed longer than the store does.
+    """
+    return replaced(rules, "pushed_deadline", lambda _, received, age, ttl: received + ttl)  # noqa: ARG005
+
+
+def first_come_first_served() -> AbstractContextManager[None]:
+    """Waiting: a lock that becomes free is granted to the first waiter in the same step.
+
+    Off, it is free for whoever asks first: newcomers overtake those who wait.
+    """
+
+    def free(store: MemoryStore, name: str) -> None:
+        del store._rows[name]
+
+    return replaced(MemoryStore, "_hand_on", free)
+
+
+def withdrawn_leaves_queue() -> AbstractContextManager[None]:
+    """Waiting: a waiter that gives up leaves the queue.
+
+    Off, it ends up holding a lock that it does not know of.
+    """
+    withdraw = acquiring.withdraw
+
+    def only_what_is_held(store: Any, name: str, owner: str) -> Effects[None]:
+        holder = store.holder(name)
+        if holder is not None and holder.owner == owner:
+            yield from withdraw(store, name, owner)
+
+    return replaced(acquiring, "withdraw", only_what_is_held)
+
+
 def lost_at_deadline() -> AbstractContextManager[None]:
     """Locks 3: a lease is lost at its deadline, whether or not the store was heard.
 

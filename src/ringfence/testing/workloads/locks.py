@@ -4,24 +4,22 @@ Oracles:
     - never do two clients believe at one instant that they hold the same lock, but for what clock drift allows;
     - fences grow with every grant of a lock, and an owner that asks again gets the fence it has;
     - guarded writes never go back to an older fence, whatever else goes wrong;
+    - a lock is granted to those who wait in the order in which they came, unless they stopped asking;
     - a lock given back is free; a client that left without the lock has left nothing behind;
     - in the end every lock can be had.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 from ringfence._core.leases import FenceMarks, LeaseTable
 from ringfence.errors import FenceRejected, OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.locks import renewal
 from ringfence.locks.acquire import Granted, acquire, release
-from ringfence.locks.stores import Claim, Push
-from ringfence.locks.stores.memory import MemoryStore
+from ringfence.locks.stores import Claim
 from ringfence.protocol import Call, Effects, Sleep
-from ringfence.testing.network import ANYTHING, LOCAL, Answer, Later, Violation
+from ringfence.testing.network import ANYTHING, LOCAL, Violation
 from ringfence.testing.simulator import Process, Simulation
+from ringfence.testing.workloads.lock_store import WatchedStore
 
 LOCKS = ("a", "b")
 CLIENTS = 3
@@ -47,9 +45,9 @@ class Locks:
         self.tolerance = TTL * LONGER * faults.drift / (1 - faults.drift) * 1.01 + 1e-9
         self.orderly = not (faults.delay or faults.double or faults.cut)
         self.wall_offset = 0.0
+        self.through: set[str] = set()
         self.clients: dict[str, Client] = {}
-        self.mail = Mail(simulation)
-        self.store = WatchedStore(self)
+        self.store = WatchedStore(simulation, self.wall, self.check_grant)
         simulation.network.routes = lambda call: LOCAL if call.operation == "wait" else ANYTHING
         self.resources = {name: Resource(name) for name in LOCKS}
         simulation.name(self.store, "store")
@@ -87,8 +85,15 @@ class Locks:
             who = " and ".join(client.process.name for client in holders)
             raise Violation(f"lock {name!r} is held by {who} at {self.simulation.clock():.4f} s")
 
+    def check_grant(self, name: str, owner: str) -> None:
+        """A grant is to someone who asks for it, and to nobody beside another."""
+        if self.orderly and owner in self.through:
+            raise Violation(f"lock {name!r} is granted to {owner}, who is through")
+        self.check_sole_holder(name)
+
     def check_left(self, name: str, owner: str, why: str) -> None:
         """The store holds nothing for an owner that is through, unless its own request comes late."""
+        self.through.add(owner)
         holder = self.store.holder(name)
         if self.orderly and holder is not None and holder.owner == owner:
             raise Violation(f"lock {name!r} is still held by {owner} after {why}")
@@ -210,78 +215,3 @@ class Resource:
         if fence < self.written:
             raise Violation(f"{value} wrote to {self.name!r} with fence {fence} after fence {self.written}")
         self.written = fence
-
-
-class WatchedStore(MemoryStore):
-    """The store in memory, and what must be true of every grant."""
-
-    def __init__(self, scene: Locks) -> None:
-        super().__init__(scene.simulation.clock, scene.wall)
-        self._scene = scene
-        self._issued: dict[str, tuple[str, int]] = {}
-
-    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
-        """Grant, and look at the fence."""
-        before = self.holder(name)
-        fence = super().grant(name, owner, ttl, queue, fences)
-        if before is not None and before.owner == owner:
-            self._check_again(name, before.fence, fence)
-        return fence
-
-    def wait(self, _: str, owner: str, seconds: float) -> Any:
-        """Wait for what is pushed to the owner, which may be lost, late or doubled."""
-        return Later(partial(self._scene.mail.receive, owner, seconds))
-
-    def _put(self, name: str, owner: str, ttl: float, fences: int, age: float = 0.0) -> Any:
-        row = super()._put(name, owner, ttl, fences, age)
-        self._check_new(name, owner, row.fence, fences)
-        self._scene.check_sole_holder(name)
-        return row
-
-    def _hand_on(self, name: str) -> Any:
-        row = super()._hand_on(name)
-        if row is not None:
-            self._scene.mail.send(row.owner, Push(row.fence, row.age))
-        return row
-
-    def _check_again(self, name: str, held: int, fence: int | None) -> None:
-        if fence != held:
-            raise Violation(f"the holder of {name!r} (fence {held}) asked again and was told {fence}")
-
-    def _check_new(self, name: str, owner: str, fence: int, fences: int) -> None:
-        last_owner, last = self._issued.get(name, ("", 0))
-        if fence <= last:
-            raise Violation(f"{owner} got fence {fence} for {name!r} after {last_owner} had {last}")
-        self._issued[name] = owner, fence + fences - 1
-
-
-class Mail:
-    """What the store pushes to owners that wait: it travels, and is kept until its owner looks."""
-
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self._arrived: dict[str, list[Push]] = {}
-        self._waiting: dict[str, Answer] = {}
-
-    def send(self, owner: str, push: Push) -> None:
-        """Let a push travel to an owner."""
-        self._simulation.network.push(partial(self._arrive, owner, push))
-
-    def receive(self, owner: str, seconds: float, answer: Answer) -> None:
-        """Answer with the next push to an owner, or with None after some seconds."""
-        if self._arrived.get(owner):
-            answer(self._arrived[owner].pop(0))
-            return
-        self._waiting[owner] = answer
-        self._simulation.after(seconds, self._give_up, owner, answer)
-
-    def _arrive(self, owner: str, push: Push) -> None:
-        answer = self._waiting.pop(owner, None)
-        if answer is not None:
-            answer(push)
-        else:
-            self._arrived.setdefault(owner, []).append(push)
-
-    def _give_up(self, owner: str, answer: Answer) -> None:
-        if self._waiting.get(owner) is answer:
-            self._waiting.pop(owner)(None)
