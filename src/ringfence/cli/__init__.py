@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ringfence.cli import demo, ring
+from ringfence.cli import demo, lock, ring
 from ringfence.errors import RingfenceError
 
 
@@ -38,4 +38,5 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     demo.add_command(commands)
     ring.add_command(commands)
+    lock.add_command(commands)
     return top
