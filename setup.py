@@ -13,7 +13,6 @@ COMPILED = (
     "hashing",
     "points",
     "leases",
-    "replicas",
     "jump",
     "maglev",
     "rendezvous",

@@ -1,5 +1,6 @@
 """Columns, compiled and interpreted alike, against the same keys as a list."""
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from ringfence.errors import InvalidType, InvalidValue
 
 pa: Any = pytest.importorskip("pyarrow")
 fixed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+needs_string_dtype = pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy 2 has it")
 
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=50)
 octets = st.lists(st.binary(max_size=40), max_size=50)
@@ -125,6 +127,60 @@ def test_numpy_text_without_utf8_is_refused(core: SimpleNamespace, code: int) ->
     array = np.array([97, 0, 97, code], np.uint32).view("U2")
     with pytest.raises(InvalidValue, match="row 1 has no UTF-8"):
         hashes(core, array)
+
+
+@needs_string_dtype
+@fixed
+@given(keys=texts)
+def test_string_dtype(core: SimpleNamespace, keys: list[str]) -> None:
+    for options in ({}, {"na_object": None}, {"na_object": "there"}):
+        array = np.array(keys, np.dtypes.StringDType(**options))
+        for part in (array, array[::2], array[::-1], array[3:]):
+            assert hashes(core, part) == hashes(core, part.tolist())
+
+
+@needs_string_dtype
+@pytest.mark.parametrize("missing", [None, np.nan, 5], ids=repr)
+def test_missing_strings_are_nulls(core: SimpleNamespace, missing: Any) -> None:
+    array = np.array(["a", missing, "x" * 50, "", missing], np.dtypes.StringDType(na_object=missing))
+    for part, nulls in ((array, [1, 4]), (array[::-1], [0, 3]), (array[1:], [0, 3])):
+        found, mask = core.columns.hashes_and_nulls(part)
+        assert np.flatnonzero(mask).tolist() == nulls
+        there = [key for key in part.tolist() if isinstance(key, str)]
+        assert found[~mask].tolist() == hashes(core, there)
+        with pytest.raises(InvalidValue, match=f"row {nulls[0]} of the keys is null"):
+            hashes(core, part)
+    masked = np.ma.array(array, mask=[True, False, False, False, False])
+    assert np.flatnonzero(core.columns.hashes_and_nulls(masked)[1]).tolist() == [0, 1, 4]
+
+
+@needs_string_dtype
+def test_a_missing_string_that_numpy_reads_as_a_str_is_that_key(core: SimpleNamespace) -> None:
+    array = np.array(["a", "none", "b"], np.dtypes.StringDType(na_object="none"))
+    array[0] = "none"
+    assert core.columns.hashes_and_nulls(array)[1] is None
+    assert hashes(core, array) == hashes(core, ["none", "none", "b"])
+
+
+@needs_string_dtype
+def test_string_dtype_while_another_thread_writes(core: SimpleNamespace) -> None:
+    array = np.array(["short", "a long string " * 4] * 3000, np.dtypes.StringDType())
+    known = {*hashes(core, ["short", "a long string " * 4, "another long one " * 5])}
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            array[::3] = "another long one " * 5
+            array[::3] = "short"
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(30):
+            assert {*hashes(core, array)} <= known
+    finally:
+        stop.set()
+        writer.join()
 
 
 def test_masked_arrays_have_nulls(core: SimpleNamespace) -> None:

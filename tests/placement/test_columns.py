@@ -37,6 +37,8 @@ def test_threads_change_nothing(placement: Any, threads: int) -> None:
         found = placement.lookup_many(keys, threads=threads)
         assert found.dtype == np.uint32
         assert (found == expected[: len(keys)]).all()
+        rows = placement.replicas_many(keys, 2, threads=threads)
+        assert (rows == placement.replicas_many(keys, 2)).all()
 
 
 def test_an_error_in_a_thread_names_its_row(placement: Any) -> None:
@@ -65,6 +67,32 @@ def test_nulls_belong_to_the_node_named(placement: Any, threads: int) -> None:
             placement.lookup_many(column, threads=threads)
         with pytest.raises(InvalidValue, match="row 0 of the keys is null"):
             placement.replicas_many(column, 2)
+        rows = placement.replicas_many(column, 3, threads=threads, null="c")
+        assert (rows[:, 0] == expected).all()
+        assert {*map(tuple, rows[nulls].tolist())} == {(2, 3, 0)}  # "c" and the nodes after it, round the end
+        there = [key for key in keys if key is not None]
+        assert (np.delete(rows, nulls, axis=0) == placement.replicas_many(there, 3)).all()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_nulls_never_move(placement: Any, threads: int) -> None:
+    keys: list[Any] = KEYS * 400
+    diff = placement.diff(placement.with_node("e"))
+    expected = diff.affected(keys)
+    nulls = [0, 7, 20_000, len(keys) - 1]
+    for row in nulls:
+        keys[row] = None
+        expected[row] = False
+    column = pa.array(keys)
+    assert (diff.affected(column, threads=threads, null="c") == expected).all()
+    assert (diff.affected(KEYS, threads=threads, null="c") == diff.affected(KEYS)).all()
+    with pytest.raises(InvalidValue, match="row 0 of the keys is null"):
+        diff.affected(column, threads=threads)
+    for null in ("e", "z"):  # which not both have
+        with pytest.raises(UnknownNode):
+            diff.affected(column, threads=threads, null=null)
+    with pytest.raises(InvalidValue, match="threads must be at least 1"):
+        diff.affected(column, threads=0)
 
 
 def test_null_without_any_null(placement: Any) -> None:
@@ -88,6 +116,10 @@ def test_wrong_options(
 ) -> None:
     with pytest.raises(error, match=says):
         placement.lookup_many(KEYS, **options)
+    with pytest.raises(error, match=says):
+        placement.replicas_many(KEYS, 2, **options)
+    with pytest.raises(error, match=says):
+        placement.diff(placement).affected(KEYS, **options)
 
 
 def test_no_node_at_all() -> None:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringfence._core import _checks
-from ringfence._core._layouts import Column, Fixed, Integers, Layout, Utf32
+from ringfence._core._layouts import Column, Fixed, Integers, Layout, Strings, Utf32
 
 
 def is_column(array: NDArray[Any]) -> bool:
     """Tell whether the items of an array are keys that can be read without an object for each."""
-    return array.dtype.kind in "iuSU"
+    return array.dtype.kind in "iuSUT"
 
 
 def columns_of(array: NDArray[Any]) -> Generator[Column]:
@@ -27,6 +27,8 @@ def columns_of(array: NDArray[Any]) -> Generator[Column]:
 def _layout(array: NDArray[Any], nulls: NDArray[np.bool_] | None) -> Layout:
     if array.dtype.kind in "iu":
         return Integers(array if nulls is None else np.where(nulls, 0, array))
+    if array.dtype.kind == "T":
+        return Strings(array)
     if array.dtype.kind == "S":
         return Fixed(_cells(array, np.dtype(np.uint8)), padded=True)
     return Utf32(_cells(array, np.dtype(np.uint32)))

@@ -43,6 +43,13 @@ class Utf32:
 
 
 @dataclass(frozen=True, slots=True)
+class Strings:
+    """Row i is `items[i]`, an array of NumPy's StringDType."""
+
+    items: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Integers:
     """Row i is `numbers[i]`, an integer of any type."""
 
@@ -57,7 +64,7 @@ class Dictionary:
     values: Column
 
 
-Layout: TypeAlias = Offsets | Views | Fixed | Utf32 | Integers | Dictionary
+Layout: TypeAlias = Offsets | Views | Fixed | Utf32 | Strings | Integers | Dictionary
 
 
 class Column(NamedTuple):

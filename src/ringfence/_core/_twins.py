@@ -19,7 +19,6 @@ MODULES = (
     "hashing",
     "points",
     "leases",
-    "replicas",
     "jump",
     "maglev",
     "rendezvous",

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ringfence._core import _arrays, _checks, _threads, arrow
-from ringfence._core._layouts import Column, Dictionary, Fixed, Integers, Layout, Offsets, Utf32, Views
+from ringfence._core._layouts import (
+    Column,
+    Dictionary,
+    Fixed,
+    Integers,
+    Layout,
+    Offsets,
+    Strings,
+    Utf32,
+    Views,
+)
 from ringfence.errors import InvalidValue
 
 try:
@@ -24,6 +34,7 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from ringfence._core._kernel_columns import hash_fixed, hash_offsets, hash_utf32, hash_views
     from ringfence._core._kernel_hash import mix_many
+    from ringfence._core._kernel_strings import hash_strings, null_strings
 
 if TYPE_CHECKING:
     from ringfence._core._kernel_hash import Kind
@@ -56,15 +67,25 @@ def hashes_and_nulls(keys: Any, threads: int = 1, kind: Kind = 0) -> tuple[Any, 
     with closing(_columns(keys)) as columns:
         for column in columns:
             parts.append(_hashes(column, row, threads, kind))
-            masks.append(np.zeros(column.rows, np.bool_) if column.nulls is None else column.nulls)
+            nulls = _nulls(column)
+            masks.append(np.zeros(column.rows, np.bool_) if nulls is None else nulls)
             row += column.rows
     if len(parts) == 1:
-        return parts[0], column.nulls
+        return parts[0], nulls
     return np.concatenate([np.empty(0, np.uint64), *parts]), np.concatenate([np.empty(0, np.bool_), *masks])
 
 
 def _columns(keys: Any) -> Generator[Column]:
     return _arrays.columns_of(keys) if isinstance(keys, np.ndarray) else arrow.columns_of(keys)
+
+
+def _nulls(column: Column) -> Any:
+    layout = column.layout
+    if not isinstance(layout, Strings) or isinstance(getattr(layout.items.dtype, "na_object", ""), str):
+        return column.nulls
+    missing = np.empty(column.rows, np.bool_)
+    null_strings(layout.items, missing)
+    return missing if column.nulls is None else missing | column.nulls
 
 
 def _hashes(column: Column, row: int, threads: int, kind: Kind) -> Any:
@@ -77,7 +98,7 @@ def _hashes(column: Column, row: int, threads: int, kind: Kind) -> Any:
     def work(start: int, stop: int) -> None:
         _put_hashes(layout, row, start, stop, kind, out[start:stop])
 
-    _threads.split(work, column.rows, threads)
+    _threads.split(work, column.rows, 1 if isinstance(layout, Strings) else threads)  # as they share a lock
     return out
 
 
@@ -91,6 +112,8 @@ def _put_hashes(layout: Layout, row: int, start: int, stop: int, kind: Kind, out
         bad = hash_fixed(layout.items[start:stop], layout.padded, kind, out)
     elif isinstance(layout, Utf32):
         bad = hash_utf32(layout.characters[start:stop], kind, out)
+    elif isinstance(layout, Strings):
+        bad = hash_strings(layout.items[start:stop], kind, out)
     elif isinstance(layout, Integers):
         numbers = _checks.integers(layout.numbers[start:stop])
         if kind == 0:
@@ -106,4 +129,6 @@ def _refuse_row(layout: Layout, row: int) -> NoReturn:
         raise InvalidValue(
             f"the key in row {row} has no UTF-8: it holds lone surrogates or what is no character"
         )
+    if isinstance(layout, Strings):
+        raise InvalidValue(f"NumPy cannot read the string in row {row} of the keys")
     raise InvalidValue(f"row {row} of the Arrow column lies outside its data: its offsets are malformed")

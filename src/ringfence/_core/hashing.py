@@ -7,7 +7,7 @@ except a bool. `murmur3_64` and `xxh64` hash an int as its 8 bytes, little-endia
 All raise `InvalidType` for a key of another type, and `InvalidValue` for an int out of range or a str with lone
 surrogates. The batches take any iterable of keys or a one-dimensional NumPy array of integers, `S` or `U` (trailing
 NULs do not count) or `StringDType`, and return a uint64 array. `key_hash_many` takes Arrow data too, and releases the
-GIL for these and for arrays other than `StringDType`.
+GIL for these and for arrays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# cython: annotation_typing=False
+# cython: annotation_typing=False, auto_pickle=False
 """The search structure of a ring: sorted points, their owners, and a prefix table over their top bits."""
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence._core.arrow import Keys
 from ringfence.errors import EmptyRing, InvalidType, InvalidValue
-
-from .hashing import key_hash_many
 
 try:
     import cython
@@ -30,6 +27,7 @@ if not cython.compiled:
         shift_table,
         sort_points,
     )
+    from ringfence._core._kernel_rows import ring_rows
     from ringfence._core._kernel_search import distinct as distinct_owners
     from ringfence._core._kernel_search import find, find_many, replica_count
 
@@ -138,36 +136,21 @@ class Points:
         at = self._start(key)
         return self._names[self._owners[at]]
 
-    def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> Indices:
-        """Return the owners of a batch of keys, as uint32 indices into `ring.nodes`.
-
-        Args:
-            keys: any iterable of keys; or a one-dimensional NumPy array of integers, `S` or `U` (trailing NULs do not
-                count), or Arrow data of integers, text or bytes, chunked, sliced or dictionary-encoded (all that has
-                `__arrow_c_array__` or `__arrow_c_stream__`, as columns of pyarrow, polars and pandas do). These two
-                are read where they lie, without the GIL. Arrow text is taken to be UTF-8 without a check.
-            threads: over how many threads at most to split a large batch.
-            null: the name of the node that owns the rows that are null; without it a null is refused.
-
-        Raises:
-            EmptyRing: there is no node.
-            InvalidType: a key is neither str, bytes nor int.
-            InvalidValue: an int is not in 0 <= key < 2**64, a str has lone surrogates, a row is null, Arrow data are
-                malformed, or `threads` is less than 1.
-            UnknownNode: there is no node named `null`.
-        """
-        if null is None and threads == 1:
-            return self.search(key_hash_many(keys, 1, self._kind))
-        from ringfence._core.batches import owners  # which needs the twin in use, loaded by now
-
-        return owners(self, keys, threads, null, self._kind)
-
     def search(self, hashes: Words) -> Indices:
         """Return the owners of a contiguous array of hashes, as uint32 indices into `ring.nodes`."""
         if self._count == 0:
             raise EmptyRing
         out: Indices = np.empty(len(hashes), np.uint32)
         find_many(self._point_array, self._table_array, self._shift, self._owner_array, hashes, out)
+        return out
+
+    def rows(self, hashes: Words, n: int) -> Indices:
+        """Return the `n` distinct nodes met from each hash on, one row each, as uint32 indices into `ring.nodes`."""
+        if self._count == 0:
+            raise EmptyRing
+        nodes = len(self._names)
+        out: Indices = np.empty((len(hashes), replica_count(n, nodes)), np.uint32)
+        ring_rows(self._point_array, self._table_array, self._shift, self._owner_array, nodes, hashes, out)
         return out
 
     def replicas(self, key: str | bytes | int, n: int, distinct: str | None = None) -> tuple[str, ...]:

@@ -56,10 +56,14 @@ class KeyDiff:
         """
         return bool(self.affected([key])[0])
 
-    def affected(self, keys: Keys) -> NDArray[np.bool_]:
-        """Tell of each key of a batch whether its owner changes; takes what `lookup_many` takes."""
+    def affected(self, keys: Keys, **options: Any) -> NDArray[np.bool_]:
+        """Tell of each key of a batch whether its owner changes.
+
+        Takes and raises what `lookup_many` of both placements does: `threads=` and `null=` too, where they have them.
+        """
         batch = _readable_twice(keys)
-        moved: NDArray[np.bool_] = self._owners(self._old, batch) != self._owners(self._new, batch)
+        before, after = (self._owners(placement, batch, options) for placement in (self._old, self._new))
+        moved: NDArray[np.bool_] = before != after
         return moved
 
     @cached_property
@@ -67,11 +71,11 @@ class KeyDiff:
         names = sorted({*self._old.nodes, *self._new.nodes})
         return {name: position for position, name in enumerate(names)}
 
-    def _owners(self, placement: Placement, keys: Any) -> NDArray[np.int64]:
+    def _owners(self, placement: Placement, keys: Any, options: dict[str, Any]) -> NDArray[np.int64]:
         if not placement.nodes:
             return np.full(len(keys), -1)
         positions = np.array([self._position[name] for name in placement.nodes])
-        owners: NDArray[np.int64] = positions[placement.lookup_many(keys)]
+        owners: NDArray[np.int64] = positions[placement.lookup_many(keys, **options)]
         return owners
 
     def __repr__(self) -> str:

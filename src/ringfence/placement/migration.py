@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core import _checks, batches
 from ringfence._core.arrow import Keys
-from ringfence._core.hashing import key_hash, key_hash_many
+from ringfence._core.hashing import key_hash
 from ringfence._core.points import Points, Words
 from ringfence.placement import arcs
 from ringfence.placement.arguments import checked_sizes
@@ -126,9 +127,20 @@ class Migration:
         """
         return bool(self._moved(np.array([key_hash(key, self._kind)], np.uint64))[0])
 
-    def affected(self, keys: Keys) -> NDArray[np.bool_]:
-        """Tell of each key of a batch whether its owner changes; takes what `HashRing.lookup_many` takes."""
-        return self._moved(key_hash_many(keys, 1, self._kind))
+    def affected(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> NDArray[np.bool_]:
+        """Tell of each key of a batch whether its owner changes.
+
+        Takes and raises what `HashRing.lookup_many` does; a node named `null` has to be in both rings, so that a null
+        never moves.
+        """
+        threads = _checks.thread_count(threads)
+        for ring in (self.before, self.after):
+            batches.position(tuple(ring), null)
+        hashes, nulls = batches.hashed(keys, self._kind, threads, null)
+        moved = batches.in_threads(self._moved, hashes, np.empty(len(hashes), np.bool_), threads)
+        if nulls is not None:
+            moved[nulls] = False
+        return moved
 
     def _moved(self, hashes: Words) -> NDArray[np.bool_]:
         if not len(self._ends):

@@ -1,4 +1,4 @@
-"""What the placements other than the ring have in common."""
+"""What all placements have in common."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core import batches
 from ringfence._core.arrow import Keys
-from ringfence._core.batches import owners
-from ringfence._core.hashing import key_hash_many
+from ringfence._core.hashing import KEY, key_hash_many
 from ringfence.errors import InvalidValue, UnknownNode
 from ringfence.placement.arguments import integer, one_node
 from ringfence.placement.key_diff import KeyDiff
@@ -18,9 +18,12 @@ from ringfence.placement.node import Node
 from ringfence.placement.protocol import Placement
 from ringfence.placement.zones import spread
 
+if TYPE_CHECKING:
+    from ringfence._core._kernel_hash import Kind
+
 
 class Snapshot:
-    """Base of the placements that are no rings: an immutable snapshot of nodes, an epoch and some options.
+    """Base of the placements: an immutable snapshot of nodes, an epoch and some options.
 
     The compiled class that a placement derives from besides does the look-ups. `len()` gives the number of nodes,
     `"a" in placement` asks for a name, and iterating gives the names. Two placements of one class are equal when their
@@ -32,6 +35,11 @@ class Snapshot:
     _members: tuple[Node, ...]
     _positions: dict[str, int]
     _epoch: int
+
+    @property
+    def kind(self) -> Kind:
+        """How keys are hashed, as `key_hash` takes it."""
+        return KEY
 
     if TYPE_CHECKING:  # what the compiled classes have
 
@@ -80,8 +88,8 @@ class Snapshot:
         """Return the owners of a batch of keys, as uint32 indices into `nodes`.
 
         Args:
-            keys: any iterable of keys; or a one-dimensional NumPy array of integers, `S` or `U` (trailing NULs do not
-                count), or Arrow data of integers, text or bytes, chunked, sliced or dictionary-encoded (all that has
+            keys: any iterable of keys; or a one-dimensional NumPy array of integers, `S`, `U` (trailing NULs do not
+                count) or `StringDType`, or Arrow data of integers, text or bytes, chunked, sliced or dictionary-encoded (all that has
                 `__arrow_c_array__` or `__arrow_c_stream__`, as columns of pyarrow, polars and pandas do). These two
                 are read where they lie, without the GIL. Arrow text is taken to be UTF-8 without a check.
             threads: over how many threads at most to split a large batch.
@@ -95,8 +103,8 @@ class Snapshot:
             UnknownNode: there is no node named `null`.
         """
         if null is None and threads == 1:
-            return self.search(key_hash_many(keys))
-        return owners(self, keys, threads, null)
+            return self.search(key_hash_many(keys, 1, self.kind))
+        return batches.owners(self, keys, threads, null)
 
     def replicas(self, key: str | bytes | int, n: int, distinct: str | None = None) -> tuple[str, ...]:
         """Return `n` distinct nodes for `key` in order of preference, the owner first; all when there are fewer.
@@ -114,19 +122,27 @@ class Snapshot:
         """
         return self.ranked(key, n) if distinct is None else spread(self, key, n, distinct)
 
-    def replicas_many(self, keys: Keys, n: int) -> NDArray[np.uint32]:
+    def replicas_many(
+        self, keys: Keys, n: int, *, threads: int = 1, null: str | None = None
+    ) -> NDArray[np.uint32]:
         """Return `replicas(key, n)` of each key of a batch, as a row of uint32 indices into `nodes`.
 
         Args:
             keys: what `lookup_many` takes.
             n: how many for each key; the rows have all nodes when there are fewer.
+            threads: over how many threads at most to split a large batch.
+            null: the name of the node that comes first in the rows that are null, and after it those that follow it in
+                `nodes`, round its end; without it a null is refused.
 
         Raises:
             EmptyRing: there is no node.
             InvalidType: a key of another type, or `n` is no int.
-            InvalidValue: `n` is less than 1, or a key out of range.
+            InvalidValue: what `lookup_many` raises it for, or `n` is less than 1.
+            UnknownNode: there is no node named `null`.
         """
-        return self.rows(key_hash_many(keys), n)
+        if null is None and threads == 1:
+            return self.rows(key_hash_many(keys, 1, self.kind), n)
+        return batches.rows(self, keys, n, threads, null)
 
     def with_node(self, node: str | Node) -> Self:
         """Return a placement with one node more and `epoch + 1`.
@@ -174,13 +190,16 @@ class Snapshot:
         return changed
 
     def _position(self, name: object) -> int:
-        position = self._positions.get(name) if isinstance(name, str) else None
+        position = self._find(name) if isinstance(name, str) else None
         if position is None:
             raise UnknownNode(name, self.nodes)
         return position
 
+    def _find(self, name: str) -> int | None:
+        return self._positions.get(name)
+
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._positions
+        return isinstance(name, str) and self._find(name) is not None
 
     def __len__(self) -> int:
         return len(self._members)
