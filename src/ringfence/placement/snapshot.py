@@ -89,9 +89,9 @@ class Snapshot:
 
         Args:
             keys: any iterable of keys; or a one-dimensional NumPy array of integers, `S`, `U` (trailing NULs do not
-                count) or `StringDType`, or Arrow data of integers, text or bytes, chunked, sliced or dictionary-encoded (all that has
-                `__arrow_c_array__` or `__arrow_c_stream__`, as columns of pyarrow, polars and pandas do). These two
-                are read where they lie, without the GIL. Arrow text is taken to be UTF-8 without a check.
+                count) or `StringDType`, or Arrow data of integers, text or bytes, chunked, sliced or dictionary-encoded
+                (all that has `__arrow_c_array__` or `__arrow_c_stream__`, as columns of pyarrow, polars and pandas do).
+                These two are read where they lie, without the GIL. Arrow text is taken to be UTF-8 without a check.
             threads: over how many threads at most to split a large batch.
             null: the name of the node that owns the rows that are null; without it a null is refused.
 
