@@ -3,12 +3,15 @@
 #   make demo                          the main job on this interpreter's own standard library
 #   make demo ARGS="--keep /tmp/look"  the same, and the shards stay for a look
 #   make test PYTHON=python3.13 VENV=.venv-3.13
+#   make test SERVERS=none             only what needs no server: Redis, ZooKeeper and the others are neither fetched nor started
 #
 # Without a C compiler everything runs as pure Python; RINGFENCE_REQUIRE_COMPILED=1 refuses that.
 
 VENV ?= .venv
 ARGS ?=
 JOBS ?= 2
+SERVERS ?= all
+export RINGFENCE_SERVER_CACHE ?= $(CURDIR)/.cache/servers
 RUN := $(VENV)/bin/python
 CANDIDATES := $(if $(wildcard $(VENV)/bin/pip),$(RUN)) python3 python3.14 python3.13 python3.12 python3.11
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -17,6 +20,12 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(NEW_ENOUGH)' 2>/dev/null 
 PREPARE = @$(if $(PYTHON),,$(error no python3 of version 3.11 or newer found; install one or say PYTHON=/path/to/it)) \
 	$(PYTHON) -c '$(NEW_ENOUGH)' || { echo '$(PYTHON): Python 3.11 or newer is needed' >&2; exit 1; }; \
 	$(PYTHON) tools/prepare.py $(VENV)
+
+NO_SERVERS := $(filter none,$(SERVERS))
+
+# Before the tests, so that a download is seen, and its failure is one clear error.
+FETCH = @$(if $(NO_SERVERS),:,$(RUN) -m ringfence.testing.servers fetch || { \
+	echo 'make test SERVERS=none runs the tests that need no server' >&2; exit 1; })
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all sanitize lint format bench docs clean
@@ -30,11 +39,13 @@ demo: ## store real files over five shards, add a sixth amid SIGKILLs, verify ev
 
 test: ## run the tests
 	$(PREPARE) test
-	$(RUN) -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+	$(FETCH)
+	$(RUN) -m pytest -n $(JOBS) -m "not slow$(if $(NO_SERVERS), and not servers)" $(ARGS)
 
 test-all: ## run the tests, the slow ones too
 	$(PREPARE) test compat-test
-	$(RUN) -m pytest -n $(JOBS) $(ARGS)
+	$(FETCH)
+	$(RUN) -m pytest -n $(JOBS) $(if $(NO_SERVERS),-m "not servers") $(ARGS)
 
 sanitize: ## run the tests of the compiled core under AddressSanitizer
 	$(PREPARE) test

@@ -1,17 +1,22 @@
-"""Both twins of the compiled modules in one process, and no test of compiled ones older than their sources."""
+"""Both twins of the compiled modules in one process, no test of compiled ones older than their sources, and servers."""
 
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ringfence import _core
 from ringfence._core import _twins
 
+pytest_plugins = ["ringfence.testing.servers.fixtures"]
+os.environ.setdefault("RINGFENCE_SERVER_CACHE", str(Path(__file__).parent.parent / ".cache" / "servers"))
+
 CORE = Path(_twins.__file__).parent
+LEFT_OUT = pytest.StashKey[int]()
 KERNELS = [path for path in CORE.glob("*.pxd") if path.stem not in _twins.MODULES]
 
 
@@ -30,6 +35,43 @@ def stale() -> list[str]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     if os.environ.get("RINGFENCE_IMPL") != "python" and (old := stale()):
         raise pytest.UsageError(f"older than their sources: {', '.join(old)}; build again: pip install -e .")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(is_server(name) for name in getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
+
+
+def is_server(fixture: str) -> bool:
+    return fixture == "private_server" or fixture.endswith("_server")
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items:
+        config = items[0].config
+        count = sum(item.get_closest_marker("servers") is not None for item in items)
+        config.stash[LEFT_OUT] = config.stash.get(LEFT_OUT, 0) + count
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With pytest-xdist the workers know it, each of them all of it, and the controller tells it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["without_servers"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if hasattr(node, "workeroutput"):
+        node.config.stash[LEFT_OUT] = node.workeroutput["without_servers"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    config = terminalreporter.config
+    left_out = config.stash.get(LEFT_OUT, 0)
+    if left_out and "not servers" in config.option.markexpr:
+        terminalreporter.write_line(f"NOT RUN, by -m 'not servers': {left_out} tests", yellow=True)
 
 
 @pytest.fixture(scope="session")

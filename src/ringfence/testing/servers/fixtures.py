@@ -1,0 +1,62 @@
+"""Fixtures for pytest: `pytest_plugins = ["ringfence.testing.servers.fixtures"]` in a project's `conftest.py`.
+
+`redis_server` and its like are started when the first test asks for them and shared by all tests of a process (with
+pytest-xdist each worker has its own), so a test uses names of its own in them. A test that stops, kills or pauses its
+server takes one from `private_server` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import TypeVar
+
+import pytest
+
+from ringfence.testing.servers import ExternalServer, Server, obtain
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+Shared = Server | ExternalServer
+
+
+def shared(kind: str) -> Iterator[Shared]:
+    """Yield a server until the end of the tests."""
+    with closing(obtain(kind)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Shared]:
+    """A Redis that all tests share."""
+    yield from shared("redis")
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server() -> Iterator[Shared]:
+    """A ZooKeeper that all tests share."""
+    yield from shared("zookeeper")
+
+
+@pytest.fixture(scope="session")
+def etcd_server() -> Iterator[Shared]:
+    """An etcd that all tests share."""
+    yield from shared("etcd")
+
+
+class PrivateServers:
+    """Starts servers for one test."""
+
+    def __init__(self, until: ExitStack) -> None:
+        self._until = until
+
+    def __call__(self, server: AnyServer) -> AnyServer:
+        """Start a server, and close it after the test."""
+        self._until.callback(server.close)
+        return server.start()
+
+
+@pytest.fixture
+def private_server() -> Iterator[PrivateServers]:
+    """Start a server for this test alone: `private_server(Redis(durable=True))`."""
+    with ExitStack() as servers:
+        yield PrivateServers(servers)

@@ -1,0 +1,69 @@
+"""A private Redis (or Valkey)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ringfence.testing.servers import resp
+from ringfence.testing.servers.ports import HOST
+from ringfence.testing.servers.programs import Needed, Programs
+from ringfence.testing.servers.server import Server
+
+PROGRAMS = ("redis-server", "valkey-server")
+
+
+class Redis(Server):
+    """One Redis; it forgets everything when it ends, unless it is `durable`.
+
+    Args:
+        durable: every write is on the disk (`appendfsync always`) before it is answered.
+        options: more of its configuration, for example `{"requirepass": "secret"}`.
+    """
+
+    needed = Needed("redis", ("redis-server",), (PROGRAMS,))
+
+    def __init__(self, *, durable: bool = False, options: Mapping[str, str | int] | None = None) -> None:
+        super().__init__()
+        self.options = {**(options or {})}
+        self._durable = durable
+
+    @property
+    def url(self) -> str:
+        """`redis://127.0.0.1:PORT/0`, with the password if there is one."""
+        return f"redis://{self._password}{HOST}:{self.port}/0"
+
+    @property
+    def unix_url(self) -> str:
+        """The same server through its Unix socket."""
+        return f"unix://{self._password}{self.folder}/redis.sock"
+
+    @property
+    def _password(self) -> str:
+        word = self.options.get("requirepass")
+        return f":{word}@" if word else ""
+
+    def command(self, found: Programs) -> Sequence[str | Path]:
+        """Return the command; what it keeps is in `data`."""
+        options = {
+            "port": self.port,
+            "bind": HOST,
+            "unixsocket": self.folder / "redis.sock",
+            "dir": self.data,
+            "save": "",
+            "appendonly": "yes" if self._durable else "no",
+            "appendfsync": "always",
+            "enable-debug-command": "yes",
+            **self.options,
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        return [found.program(*PROGRAMS), *words]
+
+    def answers(self) -> bool:
+        """Return whether it is up and has read its disk."""
+        try:
+            return bool(resp.ask(self.port, "PING") == b"PONG")
+        except resp.Refused as refusal:
+            return str(refusal).startswith("NOAUTH")
+        except OSError:
+            return False
