@@ -10,6 +10,7 @@ from setuptools import Extension, setup
 
 COMPILED = (
     "columns",
+    "digests",
     "hashing",
     "points",
     "leases",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringfence._core.digests import digest
 from ringfence.compat import guava, kafka, redis_cluster
-from ringfence.compat._byte_hashes import murmur2
 from ringfence.compat.redis_cluster import SlotMap
 from ringfence.errors import InvalidType, InvalidValue, PlacementError
 
@@ -20,7 +20,7 @@ def test_murmur2_of_the_java_client(vectors: Vectors) -> None:
     recorded = vectors("kafka_murmur2")
     rows = [(key.encode(), number) for key, number in recorded["murmur2_int32"]]
     rows += [(bytes.fromhex(key), number) for key, number in recorded["random_hex_int32"]]
-    assert [murmur2(key, 0x9747B28C) for key, _ in rows] == [number % 2**32 for _, number in rows]
+    assert [digest("murmur2", key, 0x9747B28C) for key, _ in rows] == [number % 2**32 for _, number in rows]
     assert [kafka.partition(key, 1000) for key, _ in rows] == [
         (number & 0x7FFFFFFF) % 1000 for _, number in rows
     ]

@@ -34,6 +34,7 @@ def first_digits(name: str) -> Callable[[bytes], int]:
 
 ORACLES: dict[Any, Callable[[bytes], int]] = {
     "xxh64": xxhash.xxh64_intdigest,
+    "xxh3": xxhash.xxh3_64_intdigest,
     "md5": first_digits("md5"),
     "sha1": first_digits("sha1"),
     blake: blake,

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from ringfence._core._kernel_array cimport indices, words
-from ringfence._core._kernel_hash cimport mix64
+from ringfence._core._kernel_murmur cimport mix64
 from ringfence._core._kernel_rows cimport named
 from ringfence._core._kernel_search cimport find_steady
 

@@ -7,7 +7,7 @@ is that from its nearest probe, clockwise; the least distance owns, of equal one
 from __future__ import annotations
 
 from ringfence._core._kernel_array import Indices, Words
-from ringfence._core._kernel_hash import mix64
+from ringfence._core._kernel_murmur import mix64
 from ringfence._core._kernel_search import find
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from ringfence._core._kernel_array cimport address, indices, words
-from ringfence._core._kernel_hash cimport mix64
+from ringfence._core._kernel_murmur cimport mix64
 from ringfence._core._kernel_rows cimport named
 
 

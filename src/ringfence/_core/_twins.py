@@ -16,6 +16,7 @@ from types import ModuleType
 
 MODULES = (
     "columns",
+    "digests",
     "hashing",
     "points",
     "leases",

@@ -31,7 +31,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from ringfence._core._kernel_hash import hash_by, hash_list, murmur3_key, uint64_key, xxh64_key
-    from ringfence._core._kernel_hash import mix64 as mix
+    from ringfence._core._kernel_murmur import mix64 as mix
 
 if TYPE_CHECKING:
     from ringfence._core._kernel_hash import Kind

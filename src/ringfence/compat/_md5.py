@@ -7,9 +7,9 @@ from hashlib import md5
 from struct import Struct
 from typing import Any
 
+from ringfence._core import digests as _digests
 from ringfence.compat._arguments import key_bytes
 
-_WORD = Struct("<I")
 _WORDS = Struct("<4I")
 
 
@@ -20,8 +20,7 @@ def digest(data: bytes) -> bytes:
 
 def word(key: Any) -> int:
     """Return the first 32 bits of the MD5 of a key, little-endian: the key hash of ketama."""
-    first: int = _WORD.unpack_from(digest(key_bytes(key)))[0]
-    return first
+    return _digests.digest("md5_word", key_bytes(key))
 
 
 def words(data: bytes) -> tuple[int, int, int, int]:

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence._core.hashing import murmur3_64
+from ringfence._core.digests import digest
 from ringfence.compat import _md5
 from ringfence.compat._arguments import integer, key_list, name_of, one_of
-from ringfence.compat._cassandra_murmur3 import murmur3_of_java
 from ringfence.compat._ring import distinct, round_from
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 
@@ -195,8 +194,7 @@ _PARTITIONERS = {
 def _murmur3_token(key: bytes) -> int:
     if not key:
         return _LOWEST
-    tail = key[len(key) & ~15 :]
-    unsigned = murmur3_64(key) if tail.isascii() else murmur3_of_java(key)
+    unsigned = digest("murmur3_java", key)
     number = unsigned - (1 << 64) if unsigned >> 63 else unsigned
     return _HIGHEST if number == _LOWEST else number
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.digests import digest
 from ringfence._core.hashing import xxh64, xxh64_many
 from ringfence.compat._arguments import integer, key_bytes, one_of, utf8
 from ringfence.compat._envoy_bounded import Loads, choose
@@ -137,16 +138,7 @@ def _key_hashes(keys: list[Any]) -> NDArray[np.uint64]:
 
 
 def _murmur2_64a(data: bytes) -> int:
-    """MurmurHash2 64A (Appleby, public domain) with the seed of `std::hash`, as `MurmurHash::murmurHash2` in Envoy."""
-    m, end = 0xC6A4_A793_5BD1_E995, len(data) & ~7
-    h = 0xC70F_6907 ^ len(data) * m & _MASK
-    for at in range(0, end, 8):
-        k = int.from_bytes(data[at : at + 8], "little") * m & _MASK
-        h = (h ^ (k ^ k >> 47) * m & _MASK) * m & _MASK
-    if end < len(data):
-        h = (h ^ int.from_bytes(data[end:], "little")) * m & _MASK
-    h = (h ^ h >> 47) * m & _MASK
-    return h ^ h >> 47
+    return digest("murmur2_64a", data, 0xC70F_6907)  # the seed of `std::hash`
 
 
 _POINT_HASHES: dict[str, Callable[[bytes], int]] = {"xxhash": xxh64, "murmur2": _murmur2_64a}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+from ringfence._core.digests import digest
 from ringfence.compat._arguments import integer, members, point_count, utf8, whole
 from ringfence.compat._ring import Ring, Rule, in_order
-from ringfence.compat._xxh3 import xxh3_64
 from ringfence.errors import InvalidType
 
 
@@ -29,7 +29,7 @@ def ring(nodes: Mapping[str, int] | Iterable[str], virtual_nodes: int = 128) -> 
     named = members(nodes, whole(1))
     point_count(virtual_nodes * sum(named.values()))
     points = in_order(
-        (xxh3_64(utf8(name) + b"#" + number.to_bytes(4, "little")), owner)
+        (digest("xxh3", utf8(name) + b"#" + number.to_bytes(4, "little")), owner)
         for owner, (name, weight) in enumerate(named.items())
         for number in range(virtual_nodes * weight)
     )
@@ -40,4 +40,4 @@ def ring(nodes: Mapping[str, int] | Iterable[str], virtual_nodes: int = 128) -> 
 def _key_hash(key: object) -> int:
     if not isinstance(key, str):
         raise InvalidType(f"key must be a str, not {type(key).__name__}: {key!r}")
-    return xxh3_64(utf8(key))
+    return digest("xxh3", key)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from ringfence._core._kernel_bytewise import full_hash
+from ringfence._core.digests import digest
 from ringfence.compat._arguments import integer, key_bytes, members, one_of, whole
 from ringfence.compat._ring import Ring, Rule, in_order
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
@@ -15,6 +16,13 @@ from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 _MASK = 0xFFFF_FFFF
 _POINTS = 16
 _RANGE = 4096
+_HASHES = {
+    "sdbm": ("sdbm", "sdbm_avalanche"),
+    "djb2": ("djb2", "djb2_avalanche"),
+    "wt6": ("wt6", "wt6_avalanche"),
+    "crc32": ("crc32a", "crc32_avalanche"),
+}
+"""By HAProxy's names for them: as they are, and with `avalanche`."""
 
 
 def ring(
@@ -51,7 +59,7 @@ def ring(
     one_of("hash", hash_name, _HASHES)
     numbers = _ids(named, ids or {})
     points = in_order(
-        (_mixed(numbers[name] * _RANGE + i), owner)
+        (full_hash(numbers[name] * _RANGE + i), owner)
         for owner, (name, weight) in enumerate(named.items())
         for i in range(weight * _POINTS)
     )
@@ -106,53 +114,4 @@ def _ends(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _key_hash(key: Any, hash: str, mixed: bool) -> int:  # noqa: A002
-    number = _HASHES[hash](key_bytes(key))
-    return _mixed(number) if mixed else number
-
-
-def _mixed(a: int) -> int:
-    """HAProxy's `full_hash`: an integer hash of Jenkins, times 3 * 2**30 + 1."""
-    a = (a + 0x7ED5_5D16) + (a << 12) & _MASK
-    a = a ^ 0xC761_C23C ^ a >> 19
-    a = (a + 0x1656_67B1) + (a << 5) & _MASK
-    a = a + 0xD3A2_646C & _MASK ^ a << 9 & _MASK
-    a = (a + 0xFD70_46C5) + (a << 3) & _MASK
-    a = a ^ 0xB55A_4F09 ^ a >> 16
-    return a * 3221225473 & _MASK
-
-
-def _sdbm(key: bytes) -> int:
-    h = 0
-    for byte in key:
-        h = byte + (h << 6) + (h << 16) - h & _MASK
-    return h
-
-
-def _djb2(key: bytes) -> int:
-    h = 5381
-    for byte in key:
-        h = h * 33 + byte & _MASK
-    return h
-
-
-def _wt6(key: bytes) -> int:
-    h0, h1, step0, step1 = 0xA53C_965A, 0x5CA6_953A, 6, 18
-    for byte in key:
-        h0 = ~(h0 ^ byte) & _MASK
-        h1 = ~(h1 + byte) & _MASK
-        h0, h1 = _rotated(h1, step0), _rotated(h0, step1)
-        steps = (h0 >> 16 ^ h1) & 0xFFFF
-        step0, step1 = steps & 0x1F, steps >> 11
-    return h0 ^ h1
-
-
-def _rotated(x: int, by: int) -> int:
-    return (x << by | x >> 32 - by) & _MASK
-
-
-_HASHES: dict[str, Callable[[bytes], int]] = {
-    "sdbm": _sdbm,
-    "djb2": _djb2,
-    "wt6": _wt6,
-    "crc32": zlib.crc32,
-}
+    return digest(_HASHES[hash][mixed], key_bytes(key))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
+from ringfence._core.digests import digest
 from ringfence.compat._arguments import integer, one_of
-from ringfence.compat._byte_hashes import murmur2
 from ringfence.errors import InvalidType, InvalidValue
 
 
@@ -41,13 +41,11 @@ def partition(key: bytes | None, partitions: int, partitioner: str = "murmur2") 
 
 
 def _murmur2(key: bytes) -> int:
-    return murmur2(key, 0x9747_B28C) & 0x7FFF_FFFF
+    return digest("murmur2", key, 0x9747_B28C) & 0x7FFF_FFFF
 
 
 def _fnv1a(key: bytes) -> int:
-    h = 0x811C_9DC5
-    for byte in key:
-        h = (h ^ byte) * 0x0100_0193 & 0xFFFF_FFFF
+    h = digest("fnv1a_unsigned", key)
     return h if h < 1 << 31 else (1 << 32) - h
 
 

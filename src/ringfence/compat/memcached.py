@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ringfence.compat import _byte_hashes, _md5
+from ringfence._core.digests import digest
+from ringfence.compat import _md5
 from ringfence.compat._arguments import host_and_port, integer, key_bytes, members, one_of, whole
 from ringfence.compat._ring import Ring, Rule, in_order, last_wins
 from ringfence.errors import InvalidType, InvalidValue
@@ -16,6 +17,21 @@ from ringfence.errors import InvalidType, InvalidValue
 _DEFAULT_PORT = 11211
 _LONGEST_ADDRESS = 21
 _LONGEST_HOST = 272
+HASHES = {
+    "one_at_a_time": "one_at_a_time",
+    "md5": "md5_word",
+    "crc16": "crc16",
+    "crc32": "crc32",
+    "crc32a": "crc32a",
+    "fnv1_64": "fnv1_64",
+    "fnv1a_64": "fnv1a_64",
+    "fnv1_32": "fnv1_32",
+    "fnv1a_32": "fnv1a_32",
+    "hsieh": "hsieh",
+    "murmur": "murmur2_twemproxy",
+    "jenkins": "jenkins",
+}
+"""By twemproxy's names for them."""
 
 
 def ring(
@@ -112,7 +128,7 @@ def _libmemcached(servers: Any) -> Ring:
         points = list(_weighted_points(names, pool.values()))
     else:
         points = [
-            (_byte_hashes.one_at_a_time(f"{name}-{k}".encode()), owner)
+            (digest("one_at_a_time", f"{name}-{k}"), owner)
             for owner, name in enumerate(names)
             for k in range(100)
         ]
@@ -146,7 +162,7 @@ def _spymemcached(servers: Any) -> Ring:
 
 def _twemproxy(servers: Any, hash: str, hash_tag: str | None) -> Ring:  # noqa: A002
     pool = members(servers, whole(1, (1 << 31) - 1), "server")
-    one_of("hash", hash, _byte_hashes.BY_NAME)
+    one_of("hash", hash, HASHES)
     _check_tag(hash_tag)
     total, count = sum(pool.values()), len(pool)
     points = (
@@ -169,11 +185,11 @@ def _hash_in_twemproxy(key: Any, hash: str, tag: bytes | None) -> int:  # noqa: 
         end = data.find(tag[1:], start + 1) if start >= 0 else -1
         if end - start > 1:
             data = data[start + 1 : end]
-    return _byte_hashes.BY_NAME[hash](data) if data else 0
+    return digest(HASHES[hash], data) if data else 0
 
 
 def _one_at_a_time(key: Any) -> int:
-    return _byte_hashes.one_at_a_time(key_bytes(key))
+    return digest("one_at_a_time", key_bytes(key))
 
 
 def _weight_of_libmemcached(what: str, weight: Any) -> int:

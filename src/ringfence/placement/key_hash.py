@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import md5, sha1
+from hashlib import sha1
 from typing import TYPE_CHECKING, TypeAlias
 
-from ringfence._core.hashing import KEY, XXH64
+from ringfence._core.digests import KINDS
+from ringfence._core.hashing import KEY
 from ringfence.errors import InvalidType, InvalidValue
 
 if TYPE_CHECKING:
@@ -34,13 +35,15 @@ def kind(key_hash: KeyHash) -> Kind:
     return NAMED[key_hash]
 
 
-def _md5(data: bytes) -> int:
-    return int.from_bytes(md5(data, usedforsecurity=False).digest()[:8], "big")
-
-
 def _sha1(data: bytes) -> int:
     return int.from_bytes(sha1(data, usedforsecurity=False).digest()[:8], "big")
 
 
-NAMED: dict[str, Kind] = {"murmur3": KEY, "xxh64": XXH64, "md5": _md5, "sha1": _sha1}
+NAMED: dict[str, Kind] = {
+    "murmur3": KEY,
+    "xxh64": KINDS["xxh64"],
+    "xxh3": KINDS["xxh3"],
+    "md5": KINDS["md5"],
+    "sha1": _sha1,
+}
 """All that have a name; `docs/placement-format.md` defines them."""

@@ -39,7 +39,7 @@ class HashRing(points.Points, Snapshot):
         vnodes: points of a node of weight 1; more make the load more even: its deviation is about 1/sqrt(vnodes).
         seed: 0 <= seed < 2**32; another seed gives other points.
         epoch: which version of the membership this is; it only grows.
-        hash: how keys are hashed: "murmur3", "xxh64", "md5" or "sha1", or a function from the bytes of a key to
+        hash: how keys are hashed: "murmur3", "xxh64", "xxh3", "md5" or "sha1", or a function from the bytes of a key to
             an int in 0 <= hash < 2**64, evenly spread over all 64 bits. It does not change the points.
 
     Raises:

@@ -1,4 +1,4 @@
-"""XXH3 with 64 bits and the seed 0 (Collet, `xxhash.h` 0.8)."""
+"""The xxHash family (Collet), interpreted; `_kernel_xxhash.pxd` holds the same names, compiled."""
 
 from __future__ import annotations
 
@@ -19,8 +19,42 @@ _WORD = Struct("<Q")
 _STRIPE, _BLOCK = 64, 1024
 
 
-def xxh3_64(data: bytes) -> int:
-    """Return the XXH3 of `data`, 64 bits with the seed 0."""
+def xxhash64(data: bytes, seed: int) -> int:
+    """XXH64 (xxHash specification 0.1.1)."""
+    striped = len(data) & ~31 if len(data) >= 32 else 0
+    h = _stripes(data, striped, seed) if striped else seed + _P64_5
+    h = h + len(data) & _MASK
+    words = striped + (len(data) - striped & ~7)
+    for at in range(striped, words, 8):
+        h = _rotated(h ^ _round(0, _word(data, at)), 27) * _P64_1 + _P64_4 & _MASK
+    at = words
+    if len(data) - at >= 4:
+        h = (
+            _rotated(h ^ int.from_bytes(data[at : at + 4], "little") * _P64_1 & _MASK, 23) * _P64_2 + _P64_3
+            & _MASK
+        )
+        at += 4
+    for byte in data[at:]:
+        h = _rotated(h ^ byte * _P64_5 & _MASK, 11) * _P64_1 & _MASK
+    return _avalanche_of_xxh64(h)
+
+
+def _stripes(data: bytes, length: int, seed: int) -> int:
+    lanes = [seed + _P64_1 + _P64_2 & _MASK, seed + _P64_2 & _MASK, seed, seed - _P64_1 & _MASK]
+    for at in range(0, length, 32):
+        lanes = [_round(lane, _word(data, at + 8 * i)) for i, lane in enumerate(lanes)]
+    h = sum(_rotated(lane, by) for lane, by in zip(lanes, (1, 7, 12, 18), strict=True)) & _MASK
+    for lane in lanes:
+        h = (h ^ _round(0, lane)) * _P64_1 + _P64_4 & _MASK
+    return h
+
+
+def _round(lane: int, word: int) -> int:
+    return _rotated(lane + word * _P64_2 & _MASK, 31) * _P64_1 & _MASK
+
+
+def xxh3(data: bytes, seed: int) -> int:  # noqa: ARG001 as all hashes have it
+    """XXH3 with 64 bits and the seed 0 (`xxhash.h` 0.8)."""
     if len(data) <= 16:
         return _short(data)
     if len(data) <= 128:
