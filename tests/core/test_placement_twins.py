@@ -11,7 +11,6 @@ from ringfence import _core
 from ringfence._core import _twins, points
 from ringfence.errors import EmptyRing, InvalidType, InvalidValue
 from ringfence.placement import AnchorHash, HashRing, JumpHash, Maglev, MultiProbe, Rendezvous
-from ringfence.placement.anchor import _replayed
 
 HASHES = np.concatenate(
     [
@@ -57,7 +56,7 @@ def made(module: ModuleType, names: tuple[str, ...] = NAMES) -> Any:
     full = AnchorHash([f"bucket-{i}" for i in range(40)], capacity=40)
     for i in range(0, 34, 2):
         full = full.without_node(f"bucket-{i}")
-    left, heirs = _replayed(full.removed, 40)
+    left, heirs = module.replayed(np.array(full.removed, np.uint32), 40)
     places = np.zeros(40, np.uint32)
     places[[i for i in range(40) if i not in full.removed]] = np.arange(23)
     return module.Anchor(names, left, heirs, places)

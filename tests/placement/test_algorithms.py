@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,19 @@ def test_an_anchor_undoes_removals_in_reverse(names: list[str], count: int) -> N
     for name in reversed(gone):
         smaller = smaller.with_node(name)
     assert smaller == anchor
+
+
+@pytest.mark.parametrize("kind", [tuple, np.array, lambda r: np.array(r, np.uint32), iter])
+def test_an_anchor_is_handed_on_by_its_removed_buckets(kind: Any) -> None:
+    anchor = AnchorHash([f"n{i}" for i in range(9)], capacity=20).without_node("n3").without_node("n0")
+    again = AnchorHash(list(anchor.nodes), capacity=20, removed=kind(anchor.removed))
+    assert again == anchor
+    assert hash(again) == hash(anchor)
+    assert again.removed == anchor.removed
+    assert pickle.loads(pickle.dumps(anchor)) == anchor
+    assert [again[key] for key in range(500)] == [anchor[key] for key in range(500)]
+    other = AnchorHash(list(anchor.nodes), capacity=20, removed=kind(anchor.removed[::-1]))
+    assert other != anchor
 
 
 def test_an_anchor_has_no_more_nodes_than_its_capacity() -> None:

@@ -8,6 +8,28 @@ from ringfence._core._kernel_hash cimport splitmix64
 from ringfence._core._kernel_rows cimport holds, named
 
 
+cdef inline int replay(object removed, object left, object heirs) except -1:
+    cdef const uint32_t* bucket = indices(removed)
+    cdef uint32_t* a = indices(left)
+    cdef uint32_t* k = indices(heirs)
+    cdef uint32_t size = len(left), count = size, i, gone = len(removed)
+    cdef uint32_t* working = <uint32_t*>malloc(8 * <size_t>size + 8)
+    if working == NULL:
+        raise MemoryError
+    cdef uint32_t* where = working + size
+    with nogil:
+        for i in range(size):
+            a[i] = 0
+            k[i] = working[i] = where[i] = i
+        for i in range(gone):
+            count -= 1
+            a[bucket[i]] = count
+            k[bucket[i]] = working[where[bucket[i]]] = working[count]
+            where[working[count]] = where[bucket[i]]
+    free(working)
+    return 0
+
+
 cdef inline uint32_t below(uint64_t h, uint32_t count) noexcept nogil:
     return <uint32_t>((h >> 32) * count >> 32)
 

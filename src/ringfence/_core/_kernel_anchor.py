@@ -12,6 +12,18 @@ from ringfence._core._kernel_rows import splitmix64
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 
 
+def replay(removed: Indices, left: Indices, heirs: Indices) -> None:
+    """Remove buckets one after the other (the paper's InitAnchor and RemoveBucket); fill `left` and `heirs`."""
+    size = len(left)
+    a, k = [0] * size, list(range(size))
+    working, where = list(range(size)), list(range(size))  # W and L
+    for count, bucket in zip(range(size - 1, -1, -1), removed.tolist(), strict=False):
+        a[bucket] = count
+        k[bucket] = working[where[bucket]] = working[count]
+        where[working[count]] = where[bucket]
+    left[:], heirs[:] = a, k
+
+
 def below(h: int, count: int) -> int:
     """Scale the high 32 bits of `h` to 0 <= x < count."""
     return (h >> 32) * count >> 32

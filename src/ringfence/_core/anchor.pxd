@@ -1,6 +1,6 @@
 from libc.stdint cimport uint32_t
 
-from ringfence._core._kernel_anchor cimport anchor, anchor_many, anchor_ranked, anchor_rows
+from ringfence._core._kernel_anchor cimport anchor, anchor_many, anchor_ranked, anchor_rows, replay
 from ringfence._core._kernel_array cimport indices
 from ringfence._core._kernel_hash cimport hash_key
 from ringfence._core._kernel_search cimport replica_count

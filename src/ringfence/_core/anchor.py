@@ -14,7 +14,7 @@ except ModuleNotFoundError:
     from ringfence._core import _cython as cython
 
 if not cython.compiled:
-    from ringfence._core._kernel_anchor import anchor, anchor_many, anchor_ranked, anchor_rows
+    from ringfence._core._kernel_anchor import anchor, anchor_many, anchor_ranked, anchor_rows, replay
     from ringfence._core._kernel_array import indices
     from ringfence._core._kernel_hash import hash_key
     from ringfence._core._kernel_search import replica_count
@@ -90,3 +90,11 @@ class Anchor:
         out: Indices = np.empty((len(hashes), replica_count(n, self._count)), np.uint32)
         anchor_rows(hashes, self._left_array, self._heir_array, self._place_array, out)
         return out
+
+
+def replayed(removed: Indices, size: int) -> tuple[Indices, Indices]:
+    """Return the arguments `left` and `heirs` of an `Anchor` of `size` buckets of which some were removed in turn."""
+    left: Indices = np.empty(size, np.uint32)
+    heirs: Indices = np.empty(size, np.uint32)
+    replay(removed, left, heirs)
+    return left, heirs

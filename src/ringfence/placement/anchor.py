@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
 
 from ringfence._core._kernel_array import Indices
-from ringfence._core.anchor import Anchor
+from ringfence._core.anchor import Anchor, replayed
 from ringfence.errors import InvalidType, InvalidValue
 from ringfence.placement.arguments import Nodes, equal_weights, integer, nodes_in_order, one_node
 from ringfence.placement.node import Node
@@ -50,12 +49,12 @@ class AnchorHash(Snapshot, Anchor):
         members = equal_weights("AnchorHash", nodes_in_order(nodes))
         self._describe(members, epoch)
         size = _checked_capacity(capacity, len(members))
-        free = range(size - 1, len(members) - 1, -1) if removed is None else removed
-        self._removed = _checked_removed(free, size, len(members))
-        self._working = tuple(sorted({*range(size)} - {*self._removed}))
+        if removed is None:
+            removed = np.arange(size - 1, len(members) - 1, -1).astype(np.uint32)
+        self._removed, self._working = _split(removed, size, len(members))
         places: Indices = np.zeros(size, np.uint32)
-        places[list(self._working)] = np.arange(len(members))
-        super().__init__(tuple(node.name for node in members), *_replayed(self._removed, size), places)
+        places[self._working] = np.arange(len(members))
+        super().__init__(tuple(node.name for node in members), *replayed(self._removed, size), places)
 
     @property
     def capacity(self) -> int:
@@ -65,7 +64,7 @@ class AnchorHash(Snapshot, Anchor):
     @property
     def removed(self) -> tuple[int, ...]:
         """The buckets that are free, in the order in which they were left; the last is taken first."""
-        return self._removed
+        return tuple(self._removed.tolist())
 
     def with_node(self, node: str | Node) -> Self:
         """Return a placement with one node more, in the bucket that was left last, and with `epoch + 1`.
@@ -77,12 +76,12 @@ class AnchorHash(Snapshot, Anchor):
         member = one_node(node)
         if member.name in self:
             raise InvalidValue(f"there is a node {member.name!r} already")
-        if not self._removed:
+        if not len(self._removed):
             raise InvalidValue(
                 f"all {self.capacity} buckets are taken, so there is no room for {member.name!r}; "
                 "make an AnchorHash of a larger capacity, and move the keys that `diff` names"
             )
-        at = bisect_left(self._working, self._removed[-1])
+        at = int(np.searchsorted(self._working, self._removed[-1]))
         return self._moved((*self._members[:at], member, *self._members[at:]), self._removed[:-1])
 
     def without_node(self, name: str) -> Self:
@@ -93,27 +92,19 @@ class AnchorHash(Snapshot, Anchor):
         """
         at = self._position(name)
         members = self._members[:at] + self._members[at + 1 :]
-        return self._moved(members, (*self._removed, self._working[at]))
+        return self._moved(members, np.append(self._removed, self._working[at]))
 
-    def _moved(self, members: tuple[Node, ...], removed: tuple[int, ...]) -> Self:
+    def _moved(self, members: tuple[Node, ...], removed: Indices) -> Self:
         return type(self)(members, capacity=self.capacity, removed=removed, epoch=self._epoch + 1)
 
     def _options(self) -> dict[str, Any]:
         return {"capacity": self.capacity, "removed": self._removed}
 
+    def _identity(self) -> tuple[object, ...]:
+        return type(self), self._members, self.capacity, self._removed.tobytes()
+
     def _shown(self) -> dict[str, Any]:
         return {"capacity": self.capacity}
-
-
-def _replayed(removed: tuple[int, ...], size: int) -> tuple[Indices, Indices]:
-    # The paper's InitAnchor and RemoveBucket: `working` is W, `where` is L.
-    left, heirs = [0] * size, list(range(size))
-    working, where = list(range(size)), list(range(size))
-    for count, bucket in zip(range(size - 1, -1, -1), removed, strict=False):
-        left[bucket] = count
-        heirs[bucket] = working[where[bucket]] = working[count]
-        where[working[count]] = where[bucket]
-    return np.array(left, np.uint32), np.array(heirs, np.uint32)
 
 
 def _checked_capacity(capacity: int, nodes: int) -> int:
@@ -123,12 +114,23 @@ def _checked_capacity(capacity: int, nodes: int) -> int:
     return size
 
 
-def _checked_removed(removed: Iterable[int], size: int, nodes: int) -> tuple[int, ...]:
+def _split(removed: Iterable[int], size: int, nodes: int) -> tuple[Indices, Indices]:
+    """Return the buckets that are free, in the order given, and those that work, in their own."""
+    free = _buckets(removed, size)
+    works = np.ones(size, np.bool_)
+    works[free] = False
+    working: Indices = np.flatnonzero(works).astype(np.uint32)
+    if len(free) != size - nodes or len(working) != nodes:
+        raise InvalidValue(
+            f"{nodes} nodes of a capacity of {size} leave {size - nodes} buckets, each once, not {removed!r}"
+        )
+    return free, working
+
+
+def _buckets(removed: Iterable[int], size: int) -> Indices:
+    if isinstance(removed, np.ndarray) and removed.dtype == np.uint32 and (removed < size).all():
+        return removed.copy()
     if not isinstance(removed, Iterable):
         raise InvalidType(f"removed must be buckets, not {type(removed).__name__}: {removed!r}")
-    free = tuple(integer("a removed bucket", bucket, 0, size - 1) for bucket in removed)
-    if len({*free}) < len(free) or len(free) != size - nodes:
-        raise InvalidValue(
-            f"{nodes} nodes of a capacity of {size} leave {size - nodes} buckets, each once, not {free!r}"
-        )
-    return free
+    numbers = [integer("a removed bucket", bucket, 0, size - 1) for bucket in removed]
+    return np.array(numbers, np.uint32)
