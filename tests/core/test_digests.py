@@ -30,6 +30,7 @@ ORACLES: dict[str, Callable[[bytes], int]] = {
     "md5": lambda data: int(hashlib.md5(data).hexdigest()[:16], 16),
     "md5_low": lambda data: int(hashlib.md5(data).hexdigest()[16:], 16),
     "md5_word": lambda data: int.from_bytes(hashlib.md5(data).digest()[:4], "little"),
+    "sha1": lambda data: int(hashlib.sha1(data).hexdigest()[:16], 16),
     "crc16_xmodem": lambda data: crc_hqx(data, 0),
     "crc32a": zlib.crc32,
     "crc32": lambda data: zlib.crc32(data) >> 16 & 0x7FFF,

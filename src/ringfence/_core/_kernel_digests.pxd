@@ -8,6 +8,7 @@ from ringfence._core._kernel_bytewise cimport (
 )
 from ringfence._core._kernel_md5 cimport md5_high, md5_low, md5_word
 from ringfence._core._kernel_murmur cimport murmur2, murmur2_64a, murmur2_twemproxy, murmur3, murmur3_java
+from ringfence._core._kernel_sha1 cimport sha1_high
 from ringfence._core._kernel_xxhash cimport xxh3, xxhash64
 
 ctypedef uint64_t (*Hash)(const uint8_t*, size_t, uint64_t) noexcept nogil
@@ -72,4 +73,6 @@ cdef inline Hash hash_of(int kind) noexcept nogil:
         return wt6_avalanche
     elif kind == 29:
         return crc32_avalanche
+    elif kind == 30:
+        return sha1_high
     return NULL

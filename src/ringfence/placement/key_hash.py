@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha1
 from typing import TYPE_CHECKING, TypeAlias
 
 from ringfence._core.digests import KINDS
@@ -35,15 +34,5 @@ def kind(key_hash: KeyHash) -> Kind:
     return NAMED[key_hash]
 
 
-def _sha1(data: bytes) -> int:
-    return int.from_bytes(sha1(data, usedforsecurity=False).digest()[:8], "big")
-
-
-NAMED: dict[str, Kind] = {
-    "murmur3": KEY,
-    "xxh64": KINDS["xxh64"],
-    "xxh3": KINDS["xxh3"],
-    "md5": KINDS["md5"],
-    "sha1": _sha1,
-}
+NAMED = {"murmur3": KEY, **{name: KINDS[name] for name in ("xxh64", "xxh3", "md5", "sha1")}}
 """All that have a name; `docs/placement-format.md` defines them."""
