@@ -27,7 +27,7 @@ from ringfence.errors import (
     TransactionError,
     UnknownNode,
 )
-from ringfence.locks import Guard, Lease, Lock, LockManager
+from ringfence.locks import FileGuard, Guard, Lease, Lock, LockManager
 from ringfence.placement import (
     AnchorHash,
     BoundedLoad,
@@ -54,6 +54,7 @@ __all__ = [
     "ClusterTransaction",
     "EmptyRing",
     "FenceRejected",
+    "FileGuard",
     "Guard",
     "HashRing",
     "HeuristicOutcome",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ringfence import _sqlite
-from ringfence.locks.guard import Guard
+from ringfence.locks.guards import Guard
 from ringfence.locks.stores import Claim
 from ringfence.locks.stores.sqlite import SqliteStore
 

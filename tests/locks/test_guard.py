@@ -21,7 +21,7 @@ from ringfence.errors import (
     StoreTimeout,
 )
 from ringfence.locks import rules
-from ringfence.locks.guard import Guard
+from ringfence.locks.guards import Guard
 from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.memory import MemoryStore
 

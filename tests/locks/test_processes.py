@@ -24,7 +24,7 @@ from ringfence.errors import (
     StoreDamaged,
     StoreTimeout,
 )
-from ringfence.locks.guard import Guard
+from ringfence.locks.guards import Guard
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.memory import MemoryStore

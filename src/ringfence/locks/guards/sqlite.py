@@ -1,33 +1,23 @@
-"""A guard: compares a fence and writes, in one SQLite transaction.
-
-A lease alone never makes a write safe, for its holder may be paused between looking at the lease and writing. The
-guard keeps the highest fence that has written, in the database that it guards, and refuses lower ones. See Martin
-Kleppmann, "How to do distributed locking", 2016.
-"""
+"""A guard of an SQLite database: compares a fence and writes in one transaction."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import TracebackType
-from typing import Self
 
-from ringfence._core.leases import check_fence
 from ringfence._sqlite import Pool, translate, translating
 from ringfence._url import sqlite_path
-from ringfence.errors import FenceRejected, InvalidType, InvalidValue, StoreError
-from ringfence.locks import rules
-from ringfence.locks.arguments import check_name
-from ringfence.locks.lease import BaseLease
+from ringfence.errors import InvalidType, InvalidValue, StoreError
+from ringfence.locks.guards.base import BaseGuard
 
 _TABLE = "CREATE TABLE IF NOT EXISTS ringfence_guard (resource TEXT PRIMARY KEY, fence INTEGER NOT NULL) WITHOUT ROWID"
 _MARK = "INSERT OR REPLACE INTO ringfence_guard (resource, fence) VALUES (?, ?)"
 
 
-class Guard:
+class Guard(BaseGuard[sqlite3.Connection]):
     """Lets the holder of the newest fence write to a database, and nobody older.
 
     ::
@@ -52,7 +42,7 @@ class Guard:
     def __init__(
         self, database: str | os.PathLike[str] | sqlite3.Connection, resource: str, *, timeout: float = 5.0
     ) -> None:
-        self.resource = check_name(resource)
+        super().__init__(resource)
         self._pool: Pool | None = None
         if isinstance(database, sqlite3.Connection):
             self._given = database
@@ -63,27 +53,11 @@ class Guard:
             weakref.finalize(self, self._pool.close)
 
     @contextmanager
-    def write(self, holder: BaseLease | int) -> Iterator[sqlite3.Connection]:
-        """Open a write transaction for the holder of a lease or fence; leaving it commits, an exception rolls back.
-
-        Equal fences may write again: they are the same holder's.
-
-        Raises:
-            FenceRejected: a newer holder has written; nothing was changed.
-            LeaseLost: the lease is lost, though no newer holder has written yet.
-            NotHeld: the lease was released.
-            InvalidType: `holder` is neither a lease nor an int.
-            InvalidValue: the given connection is in a transaction already.
-            StoreTimeout: the database stayed locked; nothing was changed.
-            OutcomeUnknown: the disk failed while committing.
-        """
-        fence = holder.fence if isinstance(holder, BaseLease) else holder
-        check_fence(fence)
+    def _writing(self, fence: int, check: Callable[[], None]) -> Iterator[sqlite3.Connection]:
         with self._connection() as connection, self._transaction(connection):
             with translating(self.path):
-                self._admit(connection, fence)
-            if isinstance(holder, BaseLease):
-                holder.check()
+                self._raise_mark(connection, fence)
+            check()
             yield connection
 
     def mark(self) -> int:
@@ -96,10 +70,9 @@ class Guard:
         if self._pool is not None:
             self._pool.close()
 
-    def _admit(self, connection: sqlite3.Connection, fence: int) -> None:
+    def _raise_mark(self, connection: sqlite3.Connection, fence: int) -> None:
         mark = self._mark(connection)
-        if not rules.admits(mark, fence):
-            raise FenceRejected(self.resource, fence, mark)
+        self._admit(fence, mark)
         if fence != mark:
             connection.execute(_TABLE)
             connection.execute(_MARK, (self.resource, fence))
@@ -144,14 +117,6 @@ class Guard:
 
     def _connection(self) -> AbstractContextManager[sqlite3.Connection]:
         return nullcontext(self._given) if self._pool is None else _taken(self._pool)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @contextmanager
