@@ -1,8 +1,11 @@
-"""The world of the tests of protocols."""
+"""The world of the tests of protocols, and the stores that tests of managers run on."""
+
+from pathlib import Path
 
 import pytest
 
 from ringfence.locks.stores.memory import MemoryStore
+from ringfence.testing.servers import resp
 from tests.locks.world import World
 
 
@@ -15,3 +18,15 @@ def world() -> World:
 def store(world: World) -> MemoryStore:
     world.store = MemoryStore(world.clock, lambda: 1.7e9)
     return world.store
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.servers)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store of each kind."""
+    if request.param == "memory":
+        return f"memory://{tmp_path}"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/locks.db"
+    server = request.getfixturevalue("redis_server")
+    resp.ask(server.port, "FLUSHALL")
+    return str(server.url)

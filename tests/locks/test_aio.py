@@ -18,10 +18,9 @@ from ringfence.locks.stores.sqlite import SqliteStore
 from ringfence.protocol import arun
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def manager(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LockManager]:
-    store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "locks.db")
-    async with LockManager(store) as opened:
+@pytest.fixture
+async def manager(url: str) -> AsyncIterator[LockManager]:
+    async with LockManager.from_url(url) as opened:
         yield opened
 
 

@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,9 @@ from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.memory import MemoryStore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LockManager]:
-    if request.param == "memory":
-        opened = LockManager(MemoryStore())
-    else:
-        opened = LockManager.from_url(f"sqlite:///{tmp_path}/locks.db")
-    with opened:
+@pytest.fixture
+def manager(url: str) -> Iterator[LockManager]:
+    with LockManager.from_url(url) as opened:
         yield opened
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 from ringfence.aio.off_loop import OffLoop
@@ -38,7 +39,17 @@ class LoopStore:
             return await asyncio.to_thread(store.wait, name, owner, seconds)
         return await arun(waiting(self._asked, name, owner, seconds, TaskWaiter(), store.pause))
 
-    def shut_down(self) -> None:
-        """End the thread when it has done what was asked for."""
-        if self._beside is not None:
+    async def close(self) -> None:
+        """Close the store, and end the thread when it has done what was asked for."""
+        if self._beside is None:
+            self._store.close()
+            return
+        try:
+            await self._beside.close()
+        finally:
             self._beside.shut_down()
+
+
+def on_loop(store: Any) -> Any:
+    """Return the store itself when its methods are coroutines already, else what stands for it on an event loop."""
+    return store if inspect.iscoroutinefunction(store.close) else LoopStore(store)

@@ -8,18 +8,21 @@ import math
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-from ringfence.aio.lock_store import LoopStore
+from ringfence.aio.lock_store import on_loop
 from ringfence.errors import InvalidType, StoreError
 from ringfence.locks.arguments import check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease
 from ringfence.locks.lock import BaseLock
-from ringfence.locks.manager import open_store
+from ringfence.locks.opening import open_async_store
 from ringfence.locks.renewal import renew
 from ringfence.locks.session import LONGEST_WAIT, Session
 from ringfence.locks.stores import Claim, Holder, LockStore
 from ringfence.protocol import Call, Effects, arun, now
+
+if TYPE_CHECKING:
+    from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
 
 class LoopSession(Session):
@@ -183,22 +186,23 @@ class LockManager:
     A store that blocks is used in one thread beside the event loop, which never waits for a file.
 
     Args:
-        store: who arbitrates; the manager closes it in the end.
+        store: who arbitrates, for threads or with coroutines as its methods; the manager closes it in the end.
     """
 
-    def __init__(self, store: LockStore) -> None:
-        self._store = LoopStore(store)
-        self._session = LoopSession(cast(LockStore, self._store))
+    def __init__(self, store: LockStore | AsyncRedisStore) -> None:
+        self._store = on_loop(store)
+        self._session = LoopSession(self._store)
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Open a manager on the store that a URL names; `memory://`, `memory://name`, or `sqlite:///path`.
+        """Open a manager on the store that a URL names; see `ringfence.LockManager.from_url`.
 
         Raises:
+            BackendUnavailable: the driver is not installed; the message names the extra that brings it.
             InvalidType: `url` is not a string.
             InvalidValue: it names no known store.
         """
-        return cls(open_store(url))
+        return cls(open_async_store(url))
 
     def lock(self, name: str, ttl: float = 10.0, renew: bool = True) -> Lock:
         """Return a lock; nothing is asked of the store yet. See `ringfence.LockManager.lock`.
@@ -231,7 +235,6 @@ class LockManager:
         finally:
             await self._session.close()
             await arun(_ask(self._store, "close"))
-            self._store.shut_down()
 
     async def _release_all(self) -> None:
         held = self._session.held()

@@ -5,25 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from ringfence._url import split, sqlite_path
 from ringfence.errors import StoreError
 from ringfence.locks.lock import Lock
+from ringfence.locks.opening import open_store
 from ringfence.locks.session import ThreadSession
 from ringfence.locks.stores import Holder, LockStore
-from ringfence.locks.stores.memory import named
-from ringfence.locks.stores.sqlite import SqliteStore
 from ringfence.protocol import run
-
-
-def open_store(url: str) -> LockStore:
-    """Return the lock store that a URL names; `memory://` or `memory://name`, or `sqlite:///path`.
-
-    Raises:
-        InvalidType: `url` is not a string.
-        InvalidValue: it names no known store.
-    """
-    scheme, rest = split(url)
-    return named(rest) if scheme == "memory" else SqliteStore(sqlite_path(url))
 
 
 class LockManager:
@@ -47,12 +34,14 @@ class LockManager:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Open a manager on the store that a URL names; `memory://`, `memory://name`, or `sqlite:///path`.
+        """Open a manager on the store that a URL names.
 
-        `memory://name` is one store for everyone in this process who gives that name. An SQLite file may be used by
-        many processes of one machine, and is made when missing.
+        - `memory://` or `memory://name`: one store for everyone in this process who gives that name.
+        - `sqlite:///path`: a file for the processes of one machine, made when missing.
+        - `redis://`, `rediss://`, `unix://`: Redis or Valkey, with the options of redis-py; connected when first used.
 
         Raises:
+            BackendUnavailable: the driver is not installed; the message names the extra that brings it.
             InvalidType: `url` is not a string.
             InvalidValue: it names no known store.
         """

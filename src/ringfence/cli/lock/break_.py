@@ -8,7 +8,7 @@ from contextlib import closing
 
 from ringfence.cli.lock import options
 from ringfence.errors import InvalidValue
-from ringfence.locks.manager import open_store
+from ringfence.locks.opening import open_store
 from ringfence.locks.stores import Holder
 
 MORE = """The holder learns of it when it renews its lease, a third of its ttl later at most, and may go on until then.

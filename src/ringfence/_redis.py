@@ -1,0 +1,76 @@
+"""Redis and Valkey at the edge: redis-py opens connections and asks what is rare; its errors are translated here.
+
+Hidden retries are off: whoever asks knows what may be asked twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, StoreError
+
+SCHEMES = ("redis", "rediss", "unix")
+
+
+def client(url: str, *, timeout: float) -> Any:
+    """Return a `redis.Redis` for a URL; nothing is connected yet.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
+        timeout: seconds to wait for a connection and for each answer.
+
+    Raises:
+        BackendUnavailable: redis-py is not installed.
+        InvalidValue: redis-py does not understand the URL.
+    """
+    redis = _driver()
+    return _opened(url, redis.Redis, redis.retry.Retry(redis.backoff.NoBackoff(), 0), timeout)
+
+
+def aclient(url: str, *, timeout: float) -> Any:
+    """Return a `redis.asyncio.Redis` for a URL; see `client`."""
+    redis = _driver()
+    retry = redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0)
+    return _opened(url, redis.asyncio.Redis, retry, timeout)
+
+
+def where(url: str) -> str:
+    """Return a URL as messages show it, without user, password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@contextmanager
+def translating(place: str) -> Iterator[None]:
+    """Translate what redis-py raises into our errors."""
+    errors = _driver().exceptions
+    try:
+        yield
+    except errors.TimeoutError as error:
+        raise OutcomeUnknown(f"{place} did not answer ({error}); ask again") from error
+    except errors.ConnectionError as error:
+        raise BackendUnavailable(
+            f"{place} cannot be reached ({error}); see that a server runs there and that the URL fits it"
+        ) from error
+    except errors.RedisError as error:
+        raise StoreError(f"{place} refused ({error})") from error
+
+
+def _opened(url: str, kind: Any, retry: Any, timeout: float) -> Any:
+    try:
+        return kind.from_url(
+            url, protocol=3, retry=retry, socket_timeout=timeout, socket_connect_timeout=timeout
+        )
+    except (ValueError, TypeError) as error:
+        raise InvalidValue(f"{where(url)!r} is no URL that redis-py understands ({error})") from error
+
+
+def _driver() -> Any:
+    try:
+        import redis.asyncio.retry
+    except ImportError as error:
+        raise BackendUnavailable("Redis needs redis-py; install ringfence[redis]") from error
+    return redis

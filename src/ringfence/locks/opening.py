@@ -1,0 +1,43 @@
+"""From a URL to a lock store; drivers are loaded when one is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ringfence import _redis
+from ringfence._url import KNOWN, split, sqlite_path
+from ringfence.locks.stores import LockStore
+from ringfence.locks.stores.memory import named
+from ringfence.locks.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
+
+_KNOWN = (*KNOWN, *_redis.SCHEMES)
+
+
+def open_store(url: str) -> LockStore:
+    """Return the lock store that a URL names; nothing is connected yet.
+
+    Raises:
+        BackendUnavailable: its driver is not installed.
+        InvalidType: `url` is not a string.
+        InvalidValue: it names no known store.
+    """
+    scheme, rest = split(url, _KNOWN)
+    if scheme == "memory":
+        return named(rest)
+    if scheme == "sqlite":
+        return SqliteStore(sqlite_path(url))
+    from ringfence.locks.stores.redis.store import RedisStore
+
+    return RedisStore(url)
+
+
+def open_async_store(url: str) -> LockStore | AsyncRedisStore:
+    """Return the store that a URL names as an event loop uses it best; see `open_store`."""
+    if split(url, _KNOWN)[0] not in _redis.SCHEMES:
+        return open_store(url)
+    from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
+
+    return AsyncRedisStore(url)

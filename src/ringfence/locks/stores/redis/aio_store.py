@@ -1,0 +1,153 @@
+"""The lock store in Redis for the tasks of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from ringfence import _redis
+from ringfence.errors import StoreError
+from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores.redis import requests
+from ringfence.locks.stores.redis.aio_connection import LoopConnection, TaskSlot
+from ringfence.locks.stores.redis.line import HungUp
+from ringfence.locks.stores.redis.opening import Target
+from ringfence.locks.stores.redis.wire import checked, command, is_unknown_script
+from ringfence.protocol import arun, now
+
+
+class AsyncRedisStore:
+    """`RedisStore` for asyncio: its methods are coroutines, and it needs no thread.
+
+    It serves one event loop at a time; asked by another loop, it connects afresh.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
+        timeout: seconds to wait for an answer. The request is given up then, and the connection with it.
+
+    Raises:
+        BackendUnavailable: redis-py is not installed.
+        InvalidValue: redis-py does not understand the URL.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 1.0) -> None:
+        self._target = Target(url)
+        self._timeout = timeout
+        self._client = _redis.aclient(url, timeout=timeout)
+        self._connection: LoopConnection | None = None
+        self._connecting: asyncio.Task[LoopConnection] | None = None
+
+    async def grant(
+        self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1
+    ) -> int | None:
+        """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
+        try:
+            return await self._grant(name, owner, ttl, queue, fences)
+        except HungUp:  # perhaps while nothing was asked; a second time cannot harm
+            return await self._grant(name, owner, ttl, queue, fences)
+
+    async def wait(self, name: str, owner: str, seconds: float) -> Push | None:  # noqa: ARG002 -- owners are unique
+        """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most."""
+        connection = self._connection
+        slot = connection.waiters.get(owner) if connection is not None else None
+        if connection is None or slot is None:
+            return None
+        push = await connection.wait(slot, min(slot.until - now(), seconds))
+        if not isinstance(push, Push):
+            return None
+        connection.waiters.pop(owner, None)
+        return push
+
+    async def renew(self, claims: Sequence[Claim]) -> list[bool]:
+        """Extend the leases that are still held; for each claim, say whether it is."""
+        return [answer == 1 for batch in requests.renewals(claims) for answer in await self._ask_all(batch)]
+
+    async def release(self, name: str, owner: str, fence: int) -> bool:
+        """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
+        return bool(await self._ask(await self._connected(), requests.release(name, owner, fence)))
+
+    async def withdraw(self, name: str, owner: str) -> None:
+        """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
+        connection = await self._connected()
+        connection.waiters.pop(owner, None)
+        await self._ask(connection, requests.withdraw(name, owner))
+
+    async def holder(self, name: str) -> Holder | None:
+        """Return who holds a lock."""
+        value, time = map(checked, await (await self._connected()).ask_all(requests.lease(name)))
+        return requests.holder(name, value, time)
+
+    async def leases(self) -> list[Holder]:
+        """Return all locks that are held, by name."""
+        return await arun(requests.leases(await self._connected()))
+
+    async def close(self) -> None:
+        """Close the connection; leases stay as they are. Closing twice is harmless."""
+        self._target.closed = True
+        if self._connecting is not None:
+            await asyncio.wait([self._connecting])
+        if self._connection is not None:
+            self._connection.give_up("it was closed")
+
+    async def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
+        connection = await self._connected()
+        if not queue:
+            return requests.fence(await self._ask(connection, requests.grant(name, owner, ttl, fences)))
+        slot = connection.waiters[owner] = TaskSlot(connection.loop)  # before the push can come
+        answer = 0
+        try:
+            answer = await self._ask(connection, requests.grant(name, owner, ttl, fences, connection.channel))
+        finally:
+            if answer >= 0:
+                connection.waiters.pop(owner, None)
+        slot.until = now() + requests.patience(answer)
+        return requests.fence(answer)
+
+    async def _ask(self, connection: LoopConnection, request: requests.Request) -> Any:
+        answer = await connection.ask(request.short)
+        if is_unknown_script(answer):
+            answer = await connection.ask(request.whole())
+        return checked(answer)
+
+    async def _ask_all(self, batch: list[requests.Request]) -> list[Any]:
+        connection = await self._connected()
+        answers = await connection.ask_all([request.short for request in batch])
+        if any(map(is_unknown_script, answers)):
+            answers = await connection.ask_all([request.whole() for request in batch])
+        return [checked(answer) for answer in answers]
+
+    async def _connected(self) -> LoopConnection:
+        connection = self._connection
+        loop = asyncio.get_running_loop()
+        if connection is not None and connection.lost is None and connection.loop is loop:
+            return connection
+        if self._connecting is None or self._connecting.get_loop() is not loop:
+            self._connecting = loop.create_task(self._connect())
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> LoopConnection:
+        """Connect for all tasks that ask meanwhile, whichever of them is cancelled."""
+        try:
+            self._target.check()
+            try:
+                self._connection = await self._open()
+            except StoreError as error:
+                raise self._target.failed(error) from error
+            self._target.connected()
+            return self._connection
+        finally:
+            self._connecting = None
+
+    async def _open(self) -> LoopConnection:
+        pool = self._client.connection_pool
+        opened = pool.connection_class(**pool.connection_kwargs)
+        try:
+            with _redis.translating(self._target.place):
+                await opened.connect()
+            connection = LoopConnection(opened, self._timeout)
+            checked(await connection.ask(command("SUBSCRIBE", connection.channel)))
+        except BaseException:
+            await opened.disconnect(nowait=True)
+            raise
+        return connection

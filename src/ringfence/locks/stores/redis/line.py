@@ -1,0 +1,88 @@
+"""One connection without its I/O: what was asked and not answered yet, and who waits for a push."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
+
+from ringfence.errors import OutcomeUnknown
+from ringfence.locks.stores import Push
+from ringfence.locks.stores.redis.wire import Pushed, Replies
+
+HUNG_UP = "the server closed the connection"
+
+
+class Slot(Protocol):
+    """Where somebody waits for one answer, or one push."""
+
+    def settle(self, value: object) -> None:
+        """Put the answer there; a second one is ignored."""
+
+
+class HungUp(OutcomeUnknown):
+    """The server closed the connection, perhaps long before the request: what may be asked twice, ask again."""
+
+
+class Lost:
+    """Stands for the answer that a lost connection did not bring."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def error(self) -> OutcomeUnknown:
+        """Return what to raise."""
+        kind = HungUp if self.reason == HUNG_UP else OutcomeUnknown
+        return kind(f"Redis did not answer ({self.reason}); ask again")
+
+
+S = TypeVar("S", bound=Slot)
+
+
+class Line(Generic[S]):
+    """The order of requests and answers on one connection.
+
+    Attributes:
+        channel: where pushes for this connection are published; nobody listens there any more once it is lost.
+        waiters: who waits for a push, by owner.
+        lost: why the connection was given up; None while it works.
+    """
+
+    def __init__(self) -> None:
+        self.channel = f"ringfence:{secrets.token_hex(8)}"
+        self.waiters: dict[str, S] = {}
+        self.lost: str | None = None
+        self._unanswered: deque[S] = deque()
+        self._replies = Replies()
+
+    def received(self, data: bytes) -> None:
+        """Hand the answers in some bytes to those who wait for them."""
+        for value in self._replies.feed(data):
+            if type(value) is Pushed and value[0] != b"subscribe":
+                self._pushed(value)
+            else:
+                self._answered(value)
+
+    def give_up(self, reason: str) -> None:
+        """Tell everyone who waits that no answer will come."""
+        self.lost = self.lost or reason
+        lost = Lost(reason)
+        while self._unanswered:
+            self._answered(lost)
+        for waiter in self.waiters.copy().values():
+            waiter.settle(lost)
+
+    def _answered(self, value: object) -> None:
+        with suppress(IndexError):  # another thread has just given up
+            self._unanswered.popleft().settle(value)
+
+    def _pushed(self, value: Pushed) -> None:
+        if value[0] != b"message":
+            return
+        owner, fence, age = value[2].decode().rsplit(" ", 2)
+        waiter = self.waiters.get(owner)
+        if waiter is not None:
+            waiter.settle(Push(int(fence), int(age) / 1e6))

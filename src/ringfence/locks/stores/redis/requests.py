@@ -1,0 +1,110 @@
+"""What a lock store asks of Redis, and what the answers say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ringfence.locks import rules
+from ringfence.locks.stores import Claim, Holder
+from ringfence.locks.stores.redis import wire
+from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, WITHDRAW, Script
+from ringfence.protocol import Call, Effects
+
+_BATCH = 500
+_MARGIN = 0.01
+_MICRO = 1_000_000
+_YEAR_2020 = 1_577_836_800
+
+
+class Request(NamedTuple):
+    """A script to be run.
+
+    Attributes:
+        short: the request by the digest of the script.
+        script: the script.
+    """
+
+    short: bytes
+    script: Script
+
+    def whole(self) -> bytes:
+        """Return the request with the script's text, for a server that does not have it (any more)."""
+        return wire.whole(self.script, self.short)
+
+
+def grant(name: str, owner: str, ttl: float, fences: int, channel: str = "") -> Request:
+    """Ask for a lock, and with a channel for a place in its queue."""
+    place = (_micros(rules.PLACE), channel) if channel else ()
+    return Request(wire.call(GRANT, name, owner, _micros(ttl), str(fences), *place), GRANT)
+
+
+def fence(answer: int) -> int | None:
+    """Return the fence of a grant; None when there was none."""
+    return answer if answer > 0 else None
+
+
+def patience(answer: int) -> float:
+    """Return how long to wait for a push before asking again: as long as the holder's lease lasts."""
+    return _MARGIN - answer / _MICRO
+
+
+def renewals(claims: Sequence[Claim]) -> Iterator[list[Request]]:
+    """Ask to extend leases, so many at once."""
+    for at in range(0, len(claims), _BATCH):
+        yield [renew(claim) for claim in claims[at : at + _BATCH]]
+
+
+def renew(claim: Claim) -> Request:
+    """Ask to extend a lease."""
+    return Request(wire.call(RENEW, claim.name, claim.owner, str(claim.fence), _micros(claim.ttl)), RENEW)
+
+
+def release(name: str, owner: str, fence: int) -> Request:
+    """Ask to free a lock, for the first who waits."""
+    return Request(wire.call(RELEASE, name, owner, str(fence)), RELEASE)
+
+
+def withdraw(name: str, owner: str) -> Request:
+    """Ask to forget an owner."""
+    return Request(wire.call(WITHDRAW, name, owner), WITHDRAW)
+
+
+def lease(name: str) -> tuple[bytes, bytes]:
+    """Ask for the lease of a lock, and for the time."""
+    return wire.command("GET", wire.lease_key(name)), wire.command("TIME")
+
+
+def holder(name: str, value: bytes | None, time: Sequence[Any]) -> Holder | None:
+    """Return who holds a lock, from its lease and the server's time."""
+    if value is None:
+        return None
+    till, fence, _, owner = value.decode().split(" ", 3)
+    micros = (int(time[0]) - _YEAR_2020) * _MICRO + int(time[1])
+    remaining = (int(till) - micros) / _MICRO
+    return Holder(name, owner, int(fence), remaining) if remaining > 0 else None
+
+
+def leases(connection: object) -> Effects[list[Holder]]:
+    """Find all locks that are held, by name, in steps in which the server serves others."""
+    found: dict[str, Holder] = {}
+    cursor = "0"
+    while True:
+        words = ("SCAN", cursor, "MATCH", wire.lease_key("*"), "COUNT", "1000")
+        cursor, keys = yield from _asked(connection, words)
+        names = [wire.untag(key.decode()) for key in keys]
+        values = (yield from _asked(connection, ("MGET", *map(wire.lease_key, names)))) if names else []
+        time = yield from _asked(connection, ("TIME",))
+        held = (holder(name, value, time) for name, value in zip(names, values, strict=True))
+        found.update((each.name, each) for each in held if each is not None)
+        cursor = cursor.decode()
+        if cursor == "0":
+            return sorted(found.values())
+
+
+def _asked(connection: object, words: tuple[str, ...]) -> Effects[Any]:
+    return wire.checked((yield Call(connection, "ask", (wire.command(*words),))))
+
+
+def _micros(seconds: float) -> str:
+    return str(int(seconds * _MICRO))

@@ -1,0 +1,146 @@
+"""The steps of a lock store as Lua scripts, each carried out by the server at once and alone.
+
+A lock has three keys with one hash tag, so that Redis Cluster keeps them together:
+
+- KEYS[1], its lease: `end fence fences owner`. Its fences stay for an hour after the lease, with end 0 and no owner.
+- KEYS[2], its queue: a list of the owners who wait, first come first.
+- KEYS[3], their places: a hash from owner to `end ttl fences came channel`. Who does not ask again in time has left.
+
+All times are microseconds since 2020 by the server's clock. A fence is the server's time, or follows the last one
+where the clock stands behind it. A lock that was idle for an hour relies on the clock alone, which would have to go
+back by more than that to repeat a fence. So no key is without a time to live, and a server that lost all of them
+still issues greater fences.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import NamedTuple
+
+_KEPT_MS = 3_600_000
+
+
+class Script(NamedTuple):
+    """A script and the digest under which the server keeps it."""
+
+    text: str
+    sha: str
+
+
+_LEASE = f"""
+local time = redis.call('TIME')
+local now = (time[1] - 1577836800) * 1000000 + time[2]
+
+local function lease()
+  local value = redis.call('GET', KEYS[1])
+  if not value then return 0, 0, 0, '' end
+  local till, fence, fences, owner = string.match(value, '^(%d+) (%d+) (%d+) (.*)$')
+  return tonumber(till), tonumber(fence), tonumber(fences), owner
+end
+
+local function put(till, fence, fences, owner)
+  local last = math.max(till, fence, now)
+  redis.call('SET', KEYS[1], string.format('%.0f %.0f %.0f %s', till, fence, fences, owner),
+    'PX', string.format('%.0f', (last - now) / 1000 + {_KEPT_MS}))
+end
+
+local function holds(till, fence, owner)
+  return till > now and owner == ARGV[1] and fence == tonumber(ARGV[2])
+end
+"""
+
+_QUEUE = """
+-- Grants the lock to the first waiter who still lives, and tells it; a waiter nobody listens for is dead.
+-- Returns its owner and fence.
+local function pass_on(last)
+  local owner = redis.call('LPOP', KEYS[2])
+  while owner do
+    local place = redis.call('HGET', KEYS[3], owner)
+    if place then
+      redis.call('HDEL', KEYS[3], owner)
+      local till, ttl, fences, came, channel = string.match(place, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
+      local fence = math.max(last, now)
+      local push = string.format('%s %.0f %.0f', owner, fence, now - came)
+      if tonumber(till) > now and (owner == ARGV[1] or redis.call('PUBLISH', channel, push) > 0) then
+        put(now + ttl, fence, tonumber(fences), owner)
+        return owner, fence
+      end
+    end
+    owner = redis.call('LPOP', KEYS[2])
+  end
+end
+
+local function give_back(fence, fences)
+  if not pass_on(fence + fences) then put(0, fence, fences, '') end
+end
+"""
+
+_GRANT = """
+-- ARGV: owner, ttl, fences; to wait also for how long the place is kept, and the channel to publish the grant to.
+-- Returns the fence, or how long the holder's lease lasts, negated.
+local owner, ttl, wanted, place, channel = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+
+local function enqueue()
+  local had = redis.call('HGET', KEYS[3], owner)
+  local came = had and string.match(had, '^%d+ %d+ %d+ (%d+)') or string.format('%.0f', now)
+  if not had then redis.call('RPUSH', KEYS[2], owner) end
+  redis.call('HSET', KEYS[3], owner,
+    string.format('%.0f %.0f %.0f %s %s', now + place, ttl, wanted, came, channel))
+  local kept = string.format('%.0f', place / 1000)
+  redis.call('PEXPIRE', KEYS[2], kept)
+  redis.call('PEXPIRE', KEYS[3], kept)
+end
+
+local till, fence, fences, holder = lease()
+if till > now and holder == owner then
+  put(math.max(till, now + ttl), fence, fences, owner)
+  return fence
+end
+if till <= now then
+  local first, passed = pass_on(fence + fences)
+  if first == owner then return passed end
+  if not first then
+    fence = math.max(fence + fences, now)
+    put(now + ttl, fence, wanted, owner)
+    return fence
+  end
+  till = lease()
+end
+if place then enqueue() end
+return now - till
+"""
+
+_RENEW = """
+-- ARGV: owner, fence, ttl. Returns whether it is held.
+local till, fence, fences, owner = lease()
+if not holds(till, fence, owner) then return 0 end
+put(math.max(till, now + tonumber(ARGV[3])), fence, fences, owner)
+return 1
+"""
+
+_RELEASE = """
+-- ARGV: owner, fence. Returns whether it was held.
+local till, fence, fences, owner = lease()
+if not holds(till, fence, owner) then return 0 end
+give_back(fence, fences)
+return 1
+"""
+
+_WITHDRAW = """
+-- ARGV: owner. It neither holds nor waits any more.
+local till, fence, fences, owner = lease()
+if redis.call('HDEL', KEYS[3], ARGV[1]) == 1 then redis.call('LREM', KEYS[2], -1, ARGV[1]) end
+if till > now and owner == ARGV[1] then give_back(fence, fences) end
+return 0
+"""
+
+
+def _script(*parts: str) -> Script:
+    text = "".join(parts)
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+GRANT = _script(_LEASE, _QUEUE, _GRANT)
+RENEW = _script(_LEASE, _RENEW)
+RELEASE = _script(_LEASE, _QUEUE, _RELEASE)
+WITHDRAW = _script(_LEASE, _QUEUE, _WITHDRAW)

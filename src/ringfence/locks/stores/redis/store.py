@@ -1,0 +1,165 @@
+"""The lock store in Redis for threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from ringfence import _redis
+from ringfence.errors import StoreError
+from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores.redis import requests
+from ringfence.locks.stores.redis.connection import Connection, Slot
+from ringfence.locks.stores.redis.line import HungUp
+from ringfence.locks.stores.redis.opening import Target
+from ringfence.locks.stores.redis.wire import checked, command, is_unknown_script
+from ringfence.protocol import now, run
+
+
+class RedisStore:
+    """Leases in Redis or Valkey, from version 6 on, for processes anywhere; one connection for all threads.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
+        timeout: seconds to wait for an answer. The request is given up then, and the connection with it.
+
+    Raises:
+        BackendUnavailable: redis-py is not installed.
+        InvalidValue: redis-py does not understand the URL.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 1.0) -> None:
+        self._target = Target(url)
+        self._timeout = timeout
+        self._client = _redis.client(url, timeout=timeout)
+        self._connection: Connection | None = None
+        self._connecting = threading.Lock()
+        _stores.add(self)
+
+    def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
+        """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
+        try:
+            return self._grant(name, owner, ttl, queue, fences)
+        except HungUp:  # perhaps while nothing was asked; a second time cannot harm
+            return self._grant(name, owner, ttl, queue, fences)
+
+    def wait(self, name: str, owner: str, seconds: float) -> Push | None:  # noqa: ARG002 -- owners are unique
+        """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most."""
+        connection = self._connection
+        slot = connection.waiters.get(owner) if connection is not None else None
+        if connection is None or slot is None:
+            return None
+        connection.wait(slot, min(slot.until, now() + seconds))
+        if not isinstance(slot.value, Push):
+            return None
+        connection.waiters.pop(owner, None)
+        return slot.value
+
+    def renew(self, claims: Sequence[Claim]) -> list[bool]:
+        """Extend the leases that are still held; for each claim, say whether it is."""
+        return [answer == 1 for batch in requests.renewals(claims) for answer in self._ask_all(batch)]
+
+    def release(self, name: str, owner: str, fence: int) -> bool:
+        """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
+        return bool(self._ask(self._connected(), requests.release(name, owner, fence)))
+
+    def withdraw(self, name: str, owner: str) -> None:
+        """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
+        connection = self._connected()
+        connection.waiters.pop(owner, None)
+        self._ask(connection, requests.withdraw(name, owner))
+
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds a lock."""
+        value, time = map(checked, self._connected().ask_all(requests.lease(name)))
+        return requests.holder(name, value, time)
+
+    def leases(self) -> list[Holder]:
+        """Return all locks that are held, by name."""
+        return run(requests.leases(self._connected()))
+
+    def close(self) -> None:
+        """Close the connection; leases stay as they are. Closing twice is harmless."""
+        with self._connecting:
+            self._target.closed = True
+            if self._connection is not None:
+                self._connection.close()
+
+    def forked(self) -> None:
+        """Connect afresh in a forked child: the connection is the parent's."""
+        if self._connection is not None:
+            self._connection.abandon()
+        self._connection = None
+        self._connecting = threading.Lock()
+
+    def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
+        connection = self._connected()
+        if not queue:
+            return requests.fence(self._ask(connection, requests.grant(name, owner, ttl, fences)))
+        slot = connection.waiters[owner] = Slot()  # before the push can come
+        answer = 0
+        try:
+            answer = self._ask(connection, requests.grant(name, owner, ttl, fences, connection.channel))
+        finally:
+            if answer >= 0:
+                connection.waiters.pop(owner, None)
+        slot.until = now() + requests.patience(answer)
+        return requests.fence(answer)
+
+    def _ask(self, connection: Connection, request: requests.Request) -> Any:
+        answer = connection.ask(request.short)
+        if is_unknown_script(answer):
+            answer = connection.ask(request.whole())
+        return checked(answer)
+
+    def _ask_all(self, batch: list[requests.Request]) -> list[Any]:
+        connection = self._connected()
+        answers = connection.ask_all([request.short for request in batch])
+        if any(map(is_unknown_script, answers)):
+            answers = connection.ask_all([request.whole() for request in batch])
+        return [checked(answer) for answer in answers]
+
+    def _connected(self) -> Connection:
+        connection = self._connection
+        return self._connect() if connection is None or connection.lost is not None else connection
+
+    def _connect(self) -> Connection:
+        with self._connecting:
+            if self._connection is not None and self._connection.lost is None:
+                return self._connection
+            self._target.check()
+            if self._connection is not None:
+                self._connection.close()
+            try:
+                self._connection = self._open()
+            except StoreError as error:
+                raise self._target.failed(error) from error
+            self._target.connected()
+            return self._connection
+
+    def _open(self) -> Connection:
+        pool = self._client.connection_pool
+        opened = pool.connection_class(**pool.connection_kwargs)
+        try:
+            with _redis.translating(self._target.place):
+                opened.connect()
+            connection = Connection(opened, self._timeout)
+            checked(connection.ask(command("SUBSCRIBE", connection.channel)))
+        except BaseException:
+            opened.disconnect()
+            raise
+        return connection
+
+
+_stores: weakref.WeakSet[RedisStore] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for store in list(_stores):
+        store.forked()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,151 @@
+"""Requests packed once for each lock, and replies read without copies of our own: RESP3 without any I/O."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ringfence.errors import StoreError, StoreTimeout
+from ringfence.locks.stores.redis.scripts import Script
+
+_TRANSIENT = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")
+
+
+class Refusal(str):
+    """An error the server answered; nothing was changed."""
+
+    __slots__ = ()
+
+
+class Pushed(list[Any]):
+    """What the server sent unasked."""
+
+    __slots__ = ()
+
+
+def bulk(text: str) -> bytes:
+    """Return one argument of a request."""
+    data = text.encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def command(*words: str) -> bytes:
+    """Return a whole request."""
+    return b"*%d\r\n" % len(words) + b"".join(map(bulk, words))
+
+
+def tag(name: str) -> str:
+    """Return what the keys of a lock have in braces; a closing brace in the name would end it too early."""
+    return name.replace("%", "%25").replace("}", "%7D")
+
+
+def untag(key: str) -> str:
+    """Return the name of the lock that has this key."""
+    return key[key.index("{") + 1 : key.rindex("}")].replace("%7D", "}").replace("%25", "%")
+
+
+def lease_key(name: str) -> str:
+    """Return the key of a lock's lease."""
+    return f"ringfence:{{{tag(name)}}}:lease"
+
+
+@lru_cache(maxsize=4096)
+def _keys(name: str) -> bytes:
+    prefix = f"ringfence:{{{tag(name)}}}:"
+    return b"$1\r\n3\r\n" + b"".join(bulk(prefix + kind) for kind in ("lease", "queue", "places"))
+
+
+@lru_cache(maxsize=16)
+def _head(script: Script, arguments: int) -> bytes:
+    return b"*%d\r\n" % (arguments + 6) + bulk("EVALSHA") + bulk(script.sha)
+
+
+def call(script: Script, name: str, *arguments: str) -> bytes:
+    """Return the request to run a script on a lock, by its digest."""
+    return _head(script, len(arguments)) + _keys(name) + b"".join(map(bulk, arguments))
+
+
+def whole(script: Script, request: bytes) -> bytes:
+    """Return the same request with the text of the script, for a server that does not have it (any more)."""
+    by_digest = bulk("EVALSHA") + bulk(script.sha)
+    return request.replace(by_digest, bulk("EVAL") + bulk(script.text), 1)
+
+
+def is_unknown_script(answer: object) -> bool:
+    """Say whether the server has lost its scripts; the request was not carried out."""
+    return isinstance(answer, Refusal) and answer.startswith("NOSCRIPT")
+
+
+def checked(answer: Any) -> Any:
+    """Return an answer.
+
+    Raises:
+        StoreTimeout: it is a refusal that will pass.
+        StoreError: it is another refusal.
+    """
+    if not isinstance(answer, Refusal):
+        return answer
+    if answer.split(" ", 1)[0] in _TRANSIENT:
+        raise StoreTimeout(f"Redis cannot serve the lock now ({answer}); nothing was changed, try again")
+    raise StoreError(f"Redis refused ({answer}); nothing was changed")
+
+
+class Replies:
+    """Takes bytes as they come and gives the replies that are complete.
+
+    An integer is an int, an error a `Refusal`, a string `bytes`, a list or map a list, what comes unasked `Pushed`.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Take in what was received, and return the replies that are complete now."""
+        if self._rest:
+            data = self._rest + data
+        replies, at = [], 0
+        try:
+            while at < len(data):
+                reply, at = _reply(data, at)
+                replies.append(reply)
+        except _IncompleteError:
+            pass
+        self._rest = data[at:]
+        return replies
+
+
+class _IncompleteError(Exception):
+    pass
+
+
+def _reply(data: bytes, at: int) -> tuple[Any, int]:
+    end = data.find(b"\r\n", at)
+    if end < 0:
+        raise _IncompleteError
+    kind, head, at = data[at], data[at + 1 : end], end + 2
+    if kind == 58:  # :
+        return int(head), at
+    if kind == 36:  # $
+        return _string(data, at, int(head))
+    if kind in b"*>%":
+        items, at = _items(data, at, int(head) * (2 if kind == 37 else 1))
+        return Pushed(items) if kind == 62 else items, at
+    if kind == 45:  # -
+        return Refusal(head.decode(errors="replace")), at
+    return None if kind == 95 else head, at
+
+
+def _string(data: bytes, at: int, length: int) -> tuple[bytes | None, int]:
+    if length < 0:
+        return None, at
+    if len(data) < at + length + 2:
+        raise _IncompleteError
+    return data[at : at + length], at + length + 2
+
+
+def _items(data: bytes, at: int, count: int) -> tuple[list[Any], int]:
+    items = []
+    for _ in range(count):
+        item, at = _reply(data, at)
+        items.append(item)
+    return items, at
