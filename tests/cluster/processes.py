@@ -117,10 +117,12 @@ class Child:
 
     def wait_for(self, word: str) -> str:
         """Wait until the child says something that begins with `word`; return the rest."""
+        said = []
         for line in self._words:
             if line.startswith(word):
                 return line.removeprefix(word).strip()
-        raise AssertionError(f"the child ended without saying {word!r}")
+            said.append(line)
+        raise AssertionError(f"the child ended without saying {word!r}, but {said}")
 
     def signal(self, number: int) -> None:
         """Send it a signal."""

@@ -84,7 +84,7 @@ def writing(folder: Path, number: int, tell: Tell) -> None:
 
 
 def rebalancing(
-    folder: Path, tell: Tell, ttl: float = 0.2, progress: Callable[[Rebalance], None] | None = None
+    folder: Path, tell: Tell, ttl: float = 10.0, progress: Callable[[Rebalance], None] | None = None
 ) -> None:
     with opened(folder, f"rebalancer-{os.getpid()}") as cluster:
         tell("ready")
@@ -128,7 +128,7 @@ def test_a_rebalancer_that_is_killed_again_and_again_beside_writers(
     folder: Path, writers: list[Child]
 ) -> None:
     for seconds in (0.005, 0.02, 0.05, 0.08):
-        child = Child(partial(rebalancing, folder))
+        child = Child(partial(rebalancing, folder, ttl=0.2))  # its successor waits for that long
         child.wait_for("ready")
         time.sleep(seconds)
         child.end(signal.SIGKILL)
