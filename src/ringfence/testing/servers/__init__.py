@@ -10,16 +10,30 @@ from __future__ import annotations
 import os
 
 from ringfence.testing.servers.etcd import Etcd
+from ringfence.testing.servers.mariadb import MariaDB
+from ringfence.testing.servers.postgresql import PostgreSQL
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.servers.server import ExternalServer, Server
 from ringfence.testing.servers.zookeeper import ZooKeeper
 
-__all__ = ["KINDS", "Etcd", "ExternalServer", "Redis", "Server", "ZooKeeper", "obtain"]
+__all__ = [
+    "KINDS",
+    "Etcd",
+    "ExternalServer",
+    "MariaDB",
+    "PostgreSQL",
+    "Redis",
+    "Server",
+    "ZooKeeper",
+    "obtain",
+]
 
 KINDS: dict[str, type[Server]] = {
     "redis": Redis,
     "zookeeper": ZooKeeper,
     "etcd": Etcd,
+    "postgresql": PostgreSQL,
+    "mariadb": MariaDB,
 }
 """The kinds of servers by name."""
 

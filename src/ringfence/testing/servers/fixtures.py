@@ -43,6 +43,18 @@ def etcd_server() -> Iterator[Shared]:
     yield from shared("etcd")
 
 
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Shared]:
+    """A PostgreSQL that all tests share."""
+    yield from shared("postgresql")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Shared]:
+    """A MariaDB that all tests share."""
+    yield from shared("mariadb")
+
+
 class PrivateServers:
     """Starts servers for one test."""
 

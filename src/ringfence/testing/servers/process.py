@@ -32,10 +32,12 @@ class ServerProcess:
         log: what it and its lives before have printed.
     """
 
-    def __init__(self, folder: Path, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, command: Sequence[str | Path], environment: Mapping[str, str]
+    ) -> None:
         self.folder = folder
         self.log = folder / "log"
-        self._name = Path(command[0]).name
+        self._name = name
         with self.log.open("ab") as output:
             self._log_before = output.tell()
             self._popen = subprocess.Popen(
@@ -68,7 +70,7 @@ class ServerProcess:
         """Return whether the process lives; a paused one does."""
         return self._popen.poll() is None
 
-    def stop(self, polite: signal.Signals = signal.SIGTERM, patience: float = 10.0) -> None:
+    def stop(self, polite: signal.Signals, patience: float = 10.0) -> None:
         """Ask the server to end, and kill it when it has not after so many seconds."""
         if self.running():
             self.resume()

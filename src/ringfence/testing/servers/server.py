@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +13,11 @@ from urllib.parse import urlsplit
 
 from ringfence.errors import BackendUnavailable
 from ringfence.testing.servers import guardian, programs
+from ringfence.testing.servers.folder import make_folder
 from ringfence.testing.servers.ports import HOST, free_ports
 from ringfence.testing.servers.process import AddressInUse, ServerProcess
 
 ATTEMPTS = 10
-
-# The name of a Unix socket may have 107 bytes, so what is in the folder must not make it longer than that.
-LONGEST_FOLDER = 80
 
 
 class Server(ABC):
@@ -35,6 +32,7 @@ class Server(ABC):
 
     needed: ClassVar[programs.Needed]
     port_count: ClassVar[int] = 1
+    polite: ClassVar[signal.Signals] = signal.SIGTERM
 
     def __init__(self) -> None:
         self.host = HOST
@@ -88,7 +86,7 @@ class Server(ABC):
     def _launch(self, found: programs.Programs) -> Self:
         self.data.mkdir(exist_ok=True)
         self.prepare(found)
-        self._process = ServerProcess(self.folder, self.command(found), found.environment())
+        self._process = ServerProcess(self.needed.kind, self.folder, self.command(found), found.environment())
         self._process.await_ready(self.answers)
         return self
 
@@ -109,7 +107,7 @@ class Server(ABC):
     def stop(self) -> None:
         """End it politely; its disk stays for the next start."""
         if self._process:
-            self._process.stop()
+            self._process.stop(self.polite)
 
     def kill(self) -> None:
         """End all its processes with SIGKILL; its disk stays for the next start."""
@@ -156,15 +154,6 @@ class Server(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def make_folder() -> Path:
-    """Return a new folder that goes away with this process, whose name leaves room for one of a Unix socket."""
-    usual = tempfile.gettempdir()
-    base = usual if len(os.fsencode(usual)) < LONGEST_FOLDER else "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix="ringfence-", dir=base)).resolve()
-    guardian.protect(folder)
-    return folder
 
 
 class ExternalServer:
