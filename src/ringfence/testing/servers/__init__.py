@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 
 from ringfence.testing.servers.etcd import Etcd
+from ringfence.testing.servers.group import Group
 from ringfence.testing.servers.mariadb import MariaDB
 from ringfence.testing.servers.postgresql import PostgreSQL
 from ringfence.testing.servers.redis import Redis
+from ringfence.testing.servers.redis_cluster import RedisCluster
+from ringfence.testing.servers.redis_sentinel import RedisSentinel
 from ringfence.testing.servers.server import ExternalServer, Server
 from ringfence.testing.servers.zookeeper import ZooKeeper
 
@@ -20,16 +23,21 @@ __all__ = [
     "KINDS",
     "Etcd",
     "ExternalServer",
+    "Group",
     "MariaDB",
     "PostgreSQL",
     "Redis",
+    "RedisCluster",
+    "RedisSentinel",
     "Server",
     "ZooKeeper",
     "obtain",
 ]
 
-KINDS: dict[str, type[Server]] = {
+KINDS: dict[str, type[Server] | type[Group]] = {
     "redis": Redis,
+    "redis-sentinel": RedisSentinel,
+    "redis-cluster": RedisCluster,
     "zookeeper": ZooKeeper,
     "etcd": Etcd,
     "postgresql": PostgreSQL,
@@ -38,7 +46,7 @@ KINDS: dict[str, type[Server]] = {
 """The kinds of servers by name."""
 
 
-def obtain(kind: str) -> Server | ExternalServer:
+def obtain(kind: str) -> Server | Group | ExternalServer:
     """Return a running server: the one that `RINGFENCE_<KIND>_URL` names, or a private one.
 
     Args:

@@ -46,7 +46,7 @@ class PostgreSQL(Server):
         def make(folder: Path) -> None:
             account.hand_over(folder)
             options = ("-A", "trust", "-U", "postgres", "--no-sync", "--locale=C", "--encoding=UTF8")
-            command = [*account.command_prefix(), found.program("initdb"), "-D", folder, *options]
+            command: list[str | Path] = [*account.command_prefix(), found.program("initdb"), "-D", folder, *options]
             template.run(command, found.environment())
 
         template.copy("postgresql", self.data, make)

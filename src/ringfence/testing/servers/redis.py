@@ -19,12 +19,20 @@ class Redis(Server):
     Args:
         durable: every write is on the disk (`appendfsync always`) before it is answered.
         options: more of its configuration, for example `{"requirepass": "secret"}`.
+        replica_of: a started server whose data it copies.
     """
 
     needed = Needed("redis", ("redis-server",), (PROGRAMS,))
 
-    def __init__(self, *, durable: bool = False, options: Mapping[str, str | int] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        durable: bool = False,
+        options: Mapping[str, str | int] | None = None,
+        replica_of: Redis | None = None,
+    ) -> None:
         super().__init__()
+        self._replica_of = replica_of
         self.options = {**(options or {})}
         self._durable = durable
 
@@ -54,9 +62,13 @@ class Redis(Server):
             "appendonly": "yes" if self._durable else "no",
             "appendfsync": "always",
             "enable-debug-command": "yes",
+            "repl-diskless-sync-delay": 0,  # a new replica is not made to wait for others
+            "repl-ping-replica-period": 1,  # a cluster names a replica only after its first
             **self.options,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        if self._replica_of:
+            words += ["--replicaof", HOST, str(self._replica_of.port)]
         return [found.program(*PROGRAMS), *words]
 
     def answers(self) -> bool:

@@ -77,13 +77,13 @@ def send(those: dict[int, str] | list[int], number: signal.Signals) -> None:
             os.kill(process, number)
 
 
-def until(done: Callable[[], bool], failure: str) -> None:
+def until(done: Callable[[], bool], failure: str, patience: float = PATIENCE) -> None:
     """Ask again and again until something holds.
 
     Raises:
-        TimeoutError: it did not within `PATIENCE`; says `failure`.
+        TimeoutError: it did not within `patience` seconds; says `failure`.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not done():
         if time.monotonic() > deadline:
             raise TimeoutError(failure)
