@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 
 from ringfence.testing.servers.etcd import Etcd
+from ringfence.testing.servers.external import ExternalServer
 from ringfence.testing.servers.group import Group
 from ringfence.testing.servers.mariadb import MariaDB
 from ringfence.testing.servers.postgresql import PostgreSQL
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.servers.redis_cluster import RedisCluster
 from ringfence.testing.servers.redis_sentinel import RedisSentinel
-from ringfence.testing.servers.server import ExternalServer, Server
+from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 from ringfence.testing.servers.zookeeper import ZooKeeper
 
 __all__ = [
@@ -30,11 +32,12 @@ __all__ = [
     "RedisCluster",
     "RedisSentinel",
     "Server",
+    "SingleServer",
     "ZooKeeper",
     "obtain",
 ]
 
-KINDS: dict[str, type[Server] | type[Group]] = {
+KINDS: dict[str, type[Server]] = {
     "redis": Redis,
     "redis-sentinel": RedisSentinel,
     "redis-cluster": RedisCluster,
@@ -46,7 +49,7 @@ KINDS: dict[str, type[Server] | type[Group]] = {
 """The kinds of servers by name."""
 
 
-def obtain(kind: str) -> Server | Group | ExternalServer:
+def obtain(kind: str) -> Server:
     """Return a running server: the one that `RINGFENCE_<KIND>_URL` names, or a private one.
 
     Args:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ringfence.testing.servers.ports import HOST
 from ringfence.testing.servers.programs import Needed, Programs
-from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 
 
-class Etcd(Server):
+class Etcd(SingleServer):
     """One etcd, with its data on the disk; speaks version 3, by gRPC and by its JSON gateway."""
 
     needed = Needed("etcd", ("etcd-server",), (("etcd",),))

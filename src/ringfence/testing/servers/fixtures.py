@@ -13,44 +13,55 @@ from typing import TypeVar
 
 import pytest
 
-from ringfence.testing.servers import ExternalServer, Server, obtain
+from ringfence.testing.servers import Server, obtain
 
 AnyServer = TypeVar("AnyServer", bound=Server)
-Shared = Server | ExternalServer
 
 
-def shared(kind: str) -> Iterator[Shared]:
+def shared(kind: str) -> Iterator[Server]:
     """Yield a server until the end of the tests."""
     with closing(obtain(kind)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Shared]:
+def redis_server() -> Iterator[Server]:
     """A Redis that all tests share."""
     yield from shared("redis")
 
 
 @pytest.fixture(scope="session")
-def zookeeper_server() -> Iterator[Shared]:
+def redis_sentinel_server() -> Iterator[Server]:
+    """A Redis, its replica and three Sentinels that all tests share."""
+    yield from shared("redis-sentinel")
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_server() -> Iterator[Server]:
+    """A Redis Cluster of six that all tests share."""
+    yield from shared("redis-cluster")
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server() -> Iterator[Server]:
     """A ZooKeeper that all tests share."""
     yield from shared("zookeeper")
 
 
 @pytest.fixture(scope="session")
-def etcd_server() -> Iterator[Shared]:
+def etcd_server() -> Iterator[Server]:
     """An etcd that all tests share."""
     yield from shared("etcd")
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Shared]:
+def postgresql_server() -> Iterator[Server]:
     """A PostgreSQL that all tests share."""
     yield from shared("postgresql")
 
 
 @pytest.fixture(scope="session")
-def mariadb_server() -> Iterator[Shared]:
+def mariadb_server() -> Iterator[Server]:
     """A MariaDB that all tests share."""
     yield from shared("mariadb")
 

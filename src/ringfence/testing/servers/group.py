@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 from ringfence.testing.servers import tree
-from ringfence.testing.servers.programs import Needed
 from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 
 
-class Group(ABC):
-    """Servers that make one; a context manager that starts and closes them.
+class Group(Server):
+    """Servers that make one.
 
     Attributes:
         members: the servers; each can be killed, paused and restarted for itself.
     """
 
-    needed: ClassVar[Needed]
-
-    def __init__(self, members: Sequence[Server]) -> None:
+    def __init__(self, members: Sequence[SingleServer]) -> None:
         self.members = tuple(members)
         self._joined = False
-
-    @property
-    @abstractmethod
-    def url(self) -> str:
-        """The address by which ringfence opens it."""
 
     @abstractmethod
     def join(self) -> None:
         """Make one of the members; they know each other from then on, even after they were killed."""
-
-    @abstractmethod
-    def answers(self) -> bool:
-        """Return whether all members know each other and serve clients; never raises."""
 
     def start(self) -> Self:
         """Start the members that do not run, and return when they are one.
@@ -73,24 +61,16 @@ class Group(ABC):
         for member in self.members:
             member.resume()
 
-    def restart(self) -> None:
-        """End all members and start them again on the same ports, with their disks: without, they are no group."""
+    def restart(self, *, keep_disk: bool = True) -> None:
+        """End all members and start them again on the same ports; without their disks they are joined anew."""
         self.stop()
+        if not keep_disk:
+            for member in self.members:
+                member.wipe()
+            self._joined = False
         self.start()
 
     def close(self) -> None:
         """Kill all members and remove their folders."""
         for member in self.members:
             member.close()
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

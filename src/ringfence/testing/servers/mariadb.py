@@ -11,7 +11,7 @@ from ringfence.errors import BackendUnavailable
 from ringfence.testing.servers import template
 from ringfence.testing.servers.ports import HOST
 from ringfence.testing.servers.programs import Needed, Programs
-from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 
 # What the script mariadb-install-db feeds to the server; the script itself wants programs of other packages.
 SYSTEM_TABLES = ("system_tables", "performance_tables", "system_tables_data")
@@ -30,7 +30,7 @@ CREATE DATABASE test CHARACTER SET utf8mb4;
 GREETING_VERSION = 10
 
 
-class MariaDB(Server):
+class MariaDB(SingleServer):
     """One MariaDB with an empty database `test`; the user `root` needs no password.
 
     It does not sync its files: that loses nothing when processes are killed, only when the whole machine is.

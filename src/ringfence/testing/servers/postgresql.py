@@ -11,13 +11,13 @@ from pathlib import Path
 from ringfence.testing.servers import account, template
 from ringfence.testing.servers.ports import HOST
 from ringfence.testing.servers.programs import Needed, Programs
-from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 
 VERSION_3 = 196608
 HELLO = struct.pack("!i", VERSION_3) + b"user\0postgres\0database\0postgres\0\0"
 
 
-class PostgreSQL(Server):
+class PostgreSQL(SingleServer):
     """One PostgreSQL with 64 prepared transactions; the user `postgres` needs no password.
 
     It does not sync its files: that loses nothing when processes are killed, only when the whole machine is.
@@ -46,7 +46,13 @@ class PostgreSQL(Server):
         def make(folder: Path) -> None:
             account.hand_over(folder)
             options = ("-A", "trust", "-U", "postgres", "--no-sync", "--locale=C", "--encoding=UTF8")
-            command: list[str | Path] = [*account.command_prefix(), found.program("initdb"), "-D", folder, *options]
+            command: list[str | Path] = [
+                *account.command_prefix(),
+                found.program("initdb"),
+                "-D",
+                folder,
+                *options,
+            ]
             template.run(command, found.environment())
 
         template.copy("postgresql", self.data, make)

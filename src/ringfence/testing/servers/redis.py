@@ -8,12 +8,12 @@ from pathlib import Path
 from ringfence.testing.servers import resp
 from ringfence.testing.servers.ports import HOST
 from ringfence.testing.servers.programs import Needed, Programs
-from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 
 PROGRAMS = ("redis-server", "valkey-server")
 
 
-class Redis(Server):
+class Redis(SingleServer):
     """One Redis; it forgets everything when it ends, unless it is `durable`.
 
     Args:

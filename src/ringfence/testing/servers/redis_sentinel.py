@@ -10,14 +10,14 @@ from ringfence.testing.servers.group import Group
 from ringfence.testing.servers.ports import HOST
 from ringfence.testing.servers.programs import Programs
 from ringfence.testing.servers.redis import PROGRAMS, Redis
-from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 
 NAME = "primary"
 SENTINELS = 3
 QUORUM = 2
 
 
-class Sentinel(Server):
+class Sentinel(SingleServer):
     """One Sentinel; what it learns is written into its configuration."""
 
     needed = Redis.needed
@@ -32,7 +32,7 @@ class Sentinel(Server):
         """`redis://127.0.0.1:PORT` of the Sentinel itself."""
         return f"redis://{HOST}:{self.port}"
 
-    def prepare(self, found: Programs) -> None:
+    def prepare(self, found: Programs) -> None:  # noqa: ARG002
         """Write the first configuration."""
         settings = self.data / "sentinel.conf"
         if not settings.exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ringfence.testing.servers.ports import HOST
 from ringfence.testing.servers.programs import Needed, Programs
-from ringfence.testing.servers.server import Server
+from ringfence.testing.servers.single import SingleServer
 
 JARS = (
     "zookeeper",
@@ -39,7 +39,7 @@ forceSync=no
 """
 
 
-class ZooKeeper(Server):
+class ZooKeeper(SingleServer):
     """One ZooKeeper, with its data on the disk.
 
     Args:
