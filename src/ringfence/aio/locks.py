@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ringfence.aio.lock_store import on_loop
+from ringfence.aio.waiter import TaskWaiter
 from ringfence.errors import InvalidType, StoreError
+from ringfence.locks.acquire import Granted
 from ringfence.locks.arguments import check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease
 from ringfence.locks.lock import BaseLock
@@ -19,6 +21,7 @@ from ringfence.locks.opening import open_async_store
 from ringfence.locks.renewal import renew
 from ringfence.locks.session import LONGEST_WAIT, Session
 from ringfence.locks.stores import Claim, Holder, LockStore
+from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call, Effects, arun, now
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 class LoopSession(Session):
     """A session kept by timers of the running event loop; renewals are tasks of their own, one a batch."""
 
+    _waiter = TaskWaiter
+
     def _start(self) -> None:
         super()._start()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -35,11 +40,17 @@ class LoopSession(Session):
         self._looks = math.inf  # when the timer goes off
         self._renewals: set[asyncio.Task[None]] = set()
 
+    def acquiring(self, name: str, ttl: float, timeout: float | None) -> Effects[Granted | None]:
+        """Take a lock; those who waited in an event loop that ended wait no longer."""
+        if asyncio.get_running_loop() is not self._loop:
+            self._enter_loop(asyncio.get_running_loop())
+        return super().acquiring(name, ttl, timeout)
+
     def notice(self) -> None:
         """Set the timer of the running loop, if something is due before it goes off."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._timer, self._looks = loop, None, math.inf
+            self._enter_loop(loop)
         due = self.table.next_due()
         if due < self._looks and not self.closed:
             self._set_timer(loop, due)
@@ -59,6 +70,10 @@ class LoopSession(Session):
         for renewal in self._renewals:
             renewal.cancel()
         await asyncio.gather(*self._renewals, return_exceptions=True)
+
+    def _enter_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._timer, self._looks = loop, None, math.inf
+        self._cohort = self._gathered()
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         if self._timer is not None:
@@ -191,7 +206,7 @@ class LockManager:
 
     def __init__(self, store: LockStore | AsyncRedisStore) -> None:
         self._store = on_loop(store)
-        self._session = LoopSession(self._store)
+        self._session = LoopSession(self._store, remote=not isinstance(store, MemoryStore))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -229,7 +244,7 @@ class LockManager:
         """
         if self._session.closed:
             return
-        self._session.closed = True
+        self._session.stop()
         try:
             await self._release_all()
         finally:

@@ -19,6 +19,8 @@ class TaskWaiter:
     async def wait(self, seconds: float) -> None:
         """Wait until woken, `seconds` at most."""
         await asyncio.wait([self._woken], timeout=seconds)
+        if self._woken.done():
+            self._woken = self._loop.create_future()
 
     def wake(self) -> None:
         """End the wait; any thread may do so."""

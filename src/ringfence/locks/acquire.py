@@ -43,6 +43,7 @@ def acquire(
     timeout: float | None = None,
     jitter: Callable[[], float] = random.random,
     fences: int = 1,
+    check: Callable[[], object] = bool,
 ) -> Effects[Granted | None]:
     """Take the lock `name` for `ttl` seconds.
 
@@ -54,6 +55,7 @@ def acquire(
         timeout: seconds to wait in the queue; 0 asks once, None waits for ever.
         jitter: random numbers from 0 to 1.
         fences: how many numbers the grant shall have.
+        check: called before each question; what it raises ends the waiting.
 
     Returns:
         The grant, or None if others held the lock all the time.
@@ -63,7 +65,7 @@ def acquire(
         OutcomeUnknown: likewise; should the store have granted it after all, it ends after its ttl.
         StoreError: the store failed.
     """
-    request = _Request(store, name, owner, ttl, timeout != 0, fences)
+    request = _Request(store, name, owner, ttl, timeout != 0, fences, check)
     try:
         return (yield from _ask_until_granted(request, timeout, jitter))
     except GeneratorExit:
@@ -84,6 +86,7 @@ class _Request:
     ttl: float
     queue: bool
     fences: int
+    check: Callable[[], object]
     sent: float | None = None  # when a place in the queue was first asked for
     queued: bool = False  # it may stand in the queue
     failure: StoreError | None = None  # of the last question
@@ -116,6 +119,7 @@ def _ask_until_granted(
 
 def _ask(request: _Request) -> Effects[Granted | None]:
     """Ask once. A failure is kept: an unknown outcome stands until there is an answer."""
+    request.check()
     sent = yield Now()
     request.sent = sent if request.sent is None else request.sent
     arguments = (request.name, request.owner, request.ttl, request.queue, request.fences)

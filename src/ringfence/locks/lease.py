@@ -9,7 +9,7 @@ from typing import Self
 
 from ringfence.errors import InvalidType, LeaseLost, NotHeld, StoreError
 from ringfence.locks import rules
-from ringfence.locks.acquire import Granted, release
+from ringfence.locks.acquire import Granted
 from ringfence.locks.arguments import check_ttl
 from ringfence.locks.renewal import extend
 from ringfence.locks.session import Session
@@ -43,13 +43,13 @@ class BaseLease:
 
     @property
     def owner(self) -> str:
-        """The id of this acquisition; no other has it."""
+        """The id under which the store knows the holder; with the fence it is that of this acquisition alone."""
         return self._claim.owner
 
     @property
     def fence(self) -> int:
         """The number the store issued with the grant; each later grant has a greater one."""
-        return self._claim.fence
+        return self._claim.fence + self._claim.handed
 
     @property
     def ttl(self) -> float:
@@ -131,7 +131,7 @@ class BaseLease:
             return False
         deadline = self._end()
         try:
-            held = yield from release(self._session.store, self._claim, deadline)
+            held = yield from self._session.releasing(self._claim, deadline)
         except StoreError:
             if not self._lost:
                 raise

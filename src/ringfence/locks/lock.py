@@ -7,9 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from ringfence._core.leases import new_owner
 from ringfence.errors import LeaseLost, NotHeld, StoreError
-from ringfence.locks.acquire import acquire, withdraw
 from ringfence.locks.arguments import check_name, check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease, Lease
 from ringfence.locks.session import Session
@@ -39,15 +37,14 @@ class BaseLock(Generic[L]):
         return f"<{type(self).__name__} {self._name!r} ttl={self._ttl} renew={self._renew}>"
 
     def _acquiring(self, timeout: float | None) -> Effects[L | None]:
-        session, owner = self._session, new_owner()
-        session.check_open()
-        granted = yield from acquire(session.store, self._name, owner, self._ttl, timeout)
+        session = self._session
+        granted = yield from session.acquiring(self._name, self._ttl, timeout)
         if granted is None:
             return None
         try:
             return self._lease(session, granted, self._renew)
         except BaseException:
-            yield from withdraw(session.store, self._name, owner)
+            yield from session.withdrawing(granted)
             raise
 
     def _leaving(self, lease: BaseLease, error: BaseException | None) -> Effects[None]:

@@ -10,6 +10,7 @@ from ringfence.locks.lock import Lock
 from ringfence.locks.opening import open_store
 from ringfence.locks.session import ThreadSession
 from ringfence.locks.stores import Holder, LockStore
+from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import run
 
 
@@ -30,7 +31,7 @@ class LockManager:
     """
 
     def __init__(self, store: LockStore) -> None:
-        self._session = ThreadSession(store)
+        self._session = ThreadSession(store, remote=not isinstance(store, MemoryStore))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -75,7 +76,7 @@ class LockManager:
         Raises:
             StoreError: a lease could not be released, and its ttl will end it; all else is closed all the same.
         """
-        self._session.closed = True
+        self._session.stop()
         try:
             self._release_all()
         finally:

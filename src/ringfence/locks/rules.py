@@ -14,8 +14,12 @@ PLACE = 10.0
 ASK_AGAIN = 3.0
 """Seconds after which a waiter asks again at the latest."""
 
+FENCES = 32
+"""How many fences a grant is asked for, one for each holder that the lock is handed on to within a process."""
+
 _YEAR_2020 = 1_577_836_800
 _LONGEST_AGE = 10.0
+_HAND_ON_FOR = 0.005
 
 
 def deadline(sent: float, answered: float, ttl: float) -> float:
@@ -66,6 +70,19 @@ def next_fence(last: int, wall: float) -> int:
         Microseconds since 2020, or `last + 1` where that is more; below 2**53 until the year 2305.
     """
     return max(last + 1, int((wall - _YEAR_2020) * 1e6))
+
+
+def may_hand_on(handed: int, fences: int, held: float, left: float, ttl: float) -> bool:
+    """Say whether a process may hand a lock on among its own threads or tasks, without asking the store.
+
+    Args:
+        handed: how often it will have done so since the store's grant; each time takes one number of the block.
+        fences: how many numbers the block has.
+        held: seconds since that grant: for how long others may have waited.
+        left: seconds until the lease ends.
+        ttl: for how long the next holder wants it; a lease that is due to be renewed is not handed on.
+    """
+    return handed < fences and held <= _HAND_ON_FOR and left >= ttl * 2 / 3
 
 
 def admits(mark: int, fence: int) -> bool:

@@ -15,12 +15,14 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ringfence._core.leases import LeaseTable
+from ringfence._core.leases import LeaseTable, new_owner
 from ringfence.errors import StoreError
-from ringfence.locks.acquire import Granted
+from ringfence.locks.acquire import Granted, acquire, release, withdraw
+from ringfence.locks.cohort import Cohort
 from ringfence.locks.renewal import keep, renew
 from ringfence.locks.stores import Claim, LockStore
-from ringfence.protocol import now, run
+from ringfence.locks.waiter import ThreadWaiter
+from ringfence.protocol import Effects, now, run
 
 if TYPE_CHECKING:
     from ringfence.locks.lease import BaseLease
@@ -32,21 +34,29 @@ LONGEST_WAIT = 1.0
 class Session:
     """The leases a manager holds, and who to tell when one is lost; leases are referred to weakly.
 
+    Args:
+        store: who arbitrates.
+        remote: whether others than this process use the store; then those who wait here form a cohort.
+
     Attributes:
         store: the store that granted them.
         table: their deadlines.
         closed: whether the manager was closed.
     """
 
-    def __init__(self, store: LockStore) -> None:
+    _waiter: Callable[[], object] = ThreadWaiter
+
+    def __init__(self, store: LockStore, remote: bool) -> None:
         self.store = store
         self.closed = False
+        self._remote = remote
         self._start()
         _sessions.add(self)
 
     def _start(self) -> None:
         self.table = LeaseTable()
         self._leases: weakref.WeakValueDictionary[Claim, BaseLease] = weakref.WeakValueDictionary()
+        self._cohort = self._gathered()
 
     def forked(self) -> None:
         """Hold nothing, in a forked child: the leases are the parent's."""
@@ -56,6 +66,34 @@ class Session:
         """Raise `StoreError` after `close`."""
         if self.closed:
             raise StoreError("the lock manager was closed; open a new one")
+
+    def _gathered(self) -> Cohort | None:
+        return Cohort(self.store, self.table, self._waiter) if self._remote else None
+
+    def acquiring(self, name: str, ttl: float, timeout: float | None) -> Effects[Granted | None]:
+        """Take a lock, within the process where that can be."""
+        self.check_open()
+        if self._cohort is None:
+            return acquire(self.store, name, new_owner(), ttl, timeout, check=self.check_open)
+        return self._cohort.acquire(name, new_owner(), ttl, timeout, self.check_open)
+
+    def releasing(self, claim: Claim, deadline: float) -> Effects[bool]:
+        """Give a lock back, or hand it on within the process."""
+        if self._cohort is None:
+            return release(self.store, claim, deadline)
+        return self._cohort.release(claim, deadline)
+
+    def withdrawing(self, granted: Granted) -> Effects[None]:
+        """Give back a grant that was not used."""
+        if self._cohort is None:
+            return withdraw(self.store, granted.claim.name, granted.claim.owner)
+        return self._cohort.withdraw(granted)
+
+    def stop(self) -> None:
+        """Grant nothing any more, and let those who wait end with an error."""
+        self.closed = True
+        if self._cohort is not None:
+            self._cohort.close()
 
     def keep(self, lease: BaseLease, granted: Granted, renew: bool) -> None:
         """Take in a new lease."""

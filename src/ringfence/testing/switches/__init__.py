@@ -33,6 +33,7 @@ SWITCHES: Mapping[str, Switch] = {
     "pushed-deadline-from-before": Switch(locks.pushed_deadline_from_before, "locks"),
     "first-come-first-served": Switch(locks.first_come_first_served, "locks"),
     "withdrawn-leaves-queue": Switch(locks.withdrawn_leaves_queue, "locks"),
+    "handed-on-within-block": Switch(locks.handed_on_within_block, "cohorts"),
     "lost-at-deadline": Switch(locks.lost_at_deadline, "locks"),
     "owner-asks-again": Switch(locks.owner_asks_again, "locks"),
     "unanswered-is-asked-again": Switch(locks.unanswered_is_asked_again, "locks"),

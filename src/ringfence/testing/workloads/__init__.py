@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ringfence.testing.simulator import Simulation
+from ringfence.testing.workloads.cohorts import Cohorts
 from ringfence.testing.workloads.locks import Locks
 from ringfence.testing.workloads.rebalance import Cluster
 from ringfence.testing.workloads.recovery import Recovery
@@ -26,6 +27,7 @@ class Scene(Protocol):
 
 WORKLOADS: Mapping[str, Callable[[Simulation], Scene]] = {
     "locks": Locks,
+    "cohorts": Cohorts,
     "two_phase": TwoPhase,
     "recovery": Recovery,
     "rebalance": Cluster,

@@ -46,6 +46,7 @@ class Locks:
         self.orderly = not (faults.delay or faults.double or faults.cut)
         self.wall_offset = 0.0
         self.through: set[str] = set()
+        self.fences: dict[str, int] = {}
         self.clients: dict[str, Client] = {}
         self.store = WatchedStore(simulation, self.wall, self.check_grant)
         simulation.network.routes = lambda call: LOCAL if call.operation == "wait" else ANYTHING
@@ -59,9 +60,13 @@ class Locks:
             simulation.after(simulation.random.uniform(0.0, 1.0), self.set_wall_clock, -faults.offset)
         simulation.on_crash.append(self.forget)
 
+    def client(self, process: Process) -> Client:
+        """A client that has just started."""
+        return Client(self, process)
+
     def work(self, process: Process) -> Effects[None]:
         """What a client does, from its start and from each restart."""
-        client = self.clients[process.name] = Client(self, process)
+        client = self.clients[process.name] = self.client(process)
         self.simulation.start(process, client.keep)
         return client.work()
 
@@ -80,10 +85,25 @@ class Locks:
 
     def check_sole_holder(self, name: str) -> None:
         """At most one client believes that it holds the lock, and goes on believing for more than drift allows."""
-        holders = [client for client in self.clients.values() if client.believes(name) > self.tolerance]
+        holders = [
+            client.process.name
+            for client in self.clients.values()
+            for claim in client.held(name)
+            if client.believes(claim) > self.tolerance
+        ]
         if len(holders) > 1:
-            who = " and ".join(client.process.name for client in holders)
-            raise Violation(f"lock {name!r} is held by {who} at {self.simulation.clock():.4f} s")
+            raise Violation(
+                f"lock {name!r} is held by {' and '.join(holders)} at {self.simulation.clock():.4f} s"
+            )
+
+    def check_fence(self, claim: Claim) -> None:
+        """Whoever comes to hold a lock has a greater fence than everyone before."""
+        fence = claim.fence + claim.handed
+        if fence <= self.fences.get(claim.name, 0):
+            raise Violation(
+                f"{claim.owner} holds {claim.name!r} with fence {fence} after {self.fences[claim.name]}"
+            )
+        self.fences[claim.name] = fence
 
     def check_grant(self, name: str, owner: str) -> None:
         """A grant is to someone who asks for it, and to nobody beside another."""
@@ -126,12 +146,13 @@ class Client:
         self.table = LeaseTable()
         self.done = False
 
-    def believes(self, name: str) -> float:
-        """For how many seconds more this client will believe that it holds the lock `name`."""
-        for claim in self.table.leases():
-            if claim.name == name:
-                return self.table.deadline(claim) - self.process.clock()
-        return float("-inf")
+    def held(self, name: str) -> list[Claim]:
+        """The leases on the lock `name` that this client knows of."""
+        return [claim for claim in self.table.leases() if claim.name == name]
+
+    def believes(self, claim: Claim) -> float:
+        """For how many seconds more this client will believe in a lease."""
+        return self.table.deadline(claim) - self.process.clock()
 
     def keep(self, _: Process) -> Effects[None]:
         """Renew the leases that are due, and drop the lost ones."""
@@ -143,11 +164,11 @@ class Client:
             wait = self.table.next_due() - self.process.clock()
             yield Sleep(min(max(wait, 0.001), TTL / 3))
 
-    def work(self) -> Effects[None]:
+    def work(self, worker: str = "") -> Effects[None]:
         """Take a lock, use it, give it back; some rounds of it."""
         for number in range(ROUNDS):
             name = self.random.choice(LOCKS)
-            owner = f"{self.process.name}.{self.process.incarnation}.{number}"
+            owner = f"{self.process.name}.{self.process.incarnation}{worker}.{number}"
             granted = yield from self.get(name, owner)
             if granted is not None:
                 yield from self.use(granted.claim)
@@ -158,7 +179,7 @@ class Client:
     def get(self, name: str, owner: str) -> Effects[Granted | None]:
         """Acquire the lock, and keep its lease; None if that was not to be."""
         try:
-            granted = yield from acquire(self.scene.store, name, owner, TTL, TIMEOUT, self.random.random)
+            granted = yield from self.acquiring(name, owner)
         except (OutcomeUnknown, StoreTimeout):
             granted = None
         if granted is None:
@@ -167,19 +188,29 @@ class Client:
         renewal.keep(self.table, granted, renew=self.random.random() < 0.7)
         self.scene.simulation.counts["acquired"] += 1
         self.scene.check_sole_holder(name)
+        if self.believes(granted.claim) > self.scene.tolerance:
+            self.scene.check_fence(granted.claim)
         return granted
+
+    def acquiring(self, name: str, owner: str) -> Effects[Granted | None]:
+        """How a lock is taken."""
+        return acquire(self.scene.store, name, owner, TTL, TIMEOUT, self.random.random)
+
+    def releasing(self, claim: Claim, deadline: float) -> Effects[bool]:
+        """How a lock is given back."""
+        return release(self.scene.store, claim, deadline)
 
     def use(self, claim: Claim) -> Effects[None]:
         """Write some times while the lease lasts."""
         resource = self.scene.resources[claim.name]
         for _ in range(WRITES):
-            if self.believes(claim.name) <= 0:
+            if self.believes(claim) <= 0:
                 return
             try:
                 if self.random.random() < 0.2:
                     yield from renewal.extend(self.scene.store, self.table, claim, TTL * LONGER, renew=True)
                     self.scene.check_sole_holder(claim.name)
-                yield Call(resource, "write", (claim.fence, claim.owner))
+                yield Call(resource, "write", (claim.fence + claim.handed, claim.owner))
             except (OutcomeUnknown, StoreTimeout):
                 pass
             except FenceRejected:
@@ -194,7 +225,7 @@ class Client:
         if not self.table.discard(claim):
             return
         try:
-            yield from release(self.scene.store, claim, deadline)
+            yield from self.releasing(claim, deadline)
         except StoreError:
             return
         self.scene.check_left(claim.name, claim.owner, "its release was answered")

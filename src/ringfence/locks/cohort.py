@@ -1,0 +1,135 @@
+"""The waiters of one process: they share one place in the store's queue, and hand a lock on among themselves.
+
+Of all who want a lock here, one at a time deals with the store: the one in front of the line. When it releases, the
+next one here may get the lease as it stands, without a request, under the next number of the block of fences that the
+store issued with the grant. The bounds in `rules.may_hand_on` keep those who wait in other processes from waiting
+longer for it. What cannot be handed on goes back to the store, and the next one here queues there.
+
+The store knows one holder, by the owner id and the first fence of the block; `Claim.handed` tells the holders here
+apart, so a late release by one of them changes nothing for the next.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+from ringfence._core.leases import LeaseTable
+from ringfence.locks import acquire as asking
+from ringfence.locks import rules
+from ringfence.locks.acquire import Granted
+from ringfence.locks.line import Lines, Place
+from ringfence.locks.stores import Claim, LockStore
+from ringfence.protocol import Call, Effects, now
+
+
+class Cohort:
+    """The protocols that take a lock and give it back, for the threads or tasks of one process.
+
+    Args:
+        store: who arbitrates between processes.
+        table: the deadlines of the leases that are held here.
+        waiter: makes what a thread or task waits on.
+        clock: seconds.
+        fences: how many numbers to ask for with each grant.
+        jitter: random numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        store: LockStore,
+        table: LeaseTable,
+        waiter: Callable[[], Any],
+        clock: Callable[[], float] = now,
+        fences: int = rules.FENCES,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._lines = Lines(table, clock, fences)
+        self._waiter = waiter
+        self._clock = clock
+        self._jitter = jitter
+
+    def acquire(
+        self, name: str, owner: str, ttl: float, timeout: float | None, check: Callable[[], object]
+    ) -> Effects[Granted | None]:
+        """Take a lock, from the store or from another of this process; see `ringfence.locks.acquire.acquire`."""
+        place = Place(ttl)
+        try:
+            return (yield from self._take(name, owner, place, timeout, check))
+        except GeneratorExit:  # nothing can be asked for any more
+            self._lines.leave(name, place)
+            raise
+        except BaseException:
+            granted = self._lines.leave(name, place)
+            if granted is not None:
+                yield from self.withdraw(granted)
+            raise
+
+    def release(self, claim: Claim, deadline: float) -> Effects[bool]:
+        """Hand the lock on, or give it back to the store; see `ringfence.locks.acquire.release`."""
+        handed = self._lines.hand_on(claim, deadline)
+        if handed is not None:
+            return handed
+        try:
+            return (yield from asking.release(self._store, claim, deadline))
+        finally:
+            self._lines.step_down(claim)
+
+    def withdraw(self, granted: Granted) -> Effects[None]:
+        """Hand on, or give back, a grant that nobody is going to use."""
+        if self._lines.hand_on(granted.claim, granted.deadline) is not None:
+            return
+        try:
+            yield from asking.withdraw(self._store, granted.claim.name, granted.claim.owner)
+        finally:
+            self._lines.step_down(granted.claim)
+
+    def close(self) -> None:
+        """Let all who wait in line end with an error, and hand nothing on any more."""
+        self._lines.close()
+
+    def _take(
+        self, name: str, owner: str, place: Place, timeout: float | None, check: Callable[[], object]
+    ) -> Effects[Granted | None]:
+        until = math.inf if timeout is None else self._clock() + timeout
+        if not self._lines.enter(name, place) and not (yield from self._wait(name, place, until)):
+            return self._lines.leave(name, place)
+        if place.granted is not None:
+            return place.granted
+        left = None if timeout is None else max(until - self._clock(), 0.0)
+        granted = yield from self._ask(name, owner, place, left, check)
+        if granted is None:
+            return self._lines.leave(name, place)
+        self._lines.hold(place, granted)
+        return granted
+
+    def _ask(
+        self, name: str, owner: str, place: Place, timeout: float | None, check: Callable[[], object]
+    ) -> Effects[Granted | None]:
+        def check_and_stay() -> None:
+            check()
+            self._lines.stay(place)
+
+        return asking.acquire(
+            self._store,
+            name,
+            owner,
+            place.ttl,
+            timeout,
+            self._jitter,
+            fences=self._lines.fences,
+            check=check_and_stay,
+        )
+
+    def _wait(self, name: str, place: Place, until: float) -> Effects[bool]:
+        """Wait until the place is in front; False when time is up."""
+        place.waiter = self._waiter()
+        while (again := self._lines.look(name, place)) > -math.inf:
+            moment = self._clock()
+            if until <= moment:
+                return False
+            yield Call(place.waiter, "wait", (min(again - moment, until - moment, rules.ASK_AGAIN),))
+        return True
