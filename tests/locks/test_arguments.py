@@ -63,7 +63,7 @@ def test_a_callback_must_be_callable(manager: LockManager) -> None:
         lease.on_lost("ring")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("url", ["", "redis://x", "sqlite://x", "memory", "sqlite:///"])
+@pytest.mark.parametrize("url", ["", "ftp://x", "sqlite://x", "memory", "sqlite:///"])
 def test_an_unknown_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidValue):
         LockManager.from_url(url)
