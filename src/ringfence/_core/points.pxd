@@ -5,6 +5,7 @@ from ringfence._core._kernel_hash cimport hash_by, hash_key, murmur3_key
 from ringfence._core._kernel_layout cimport (
     drop_points, fill_points, fill_table, merge_points, shift_table, sort_points,
 )
+from ringfence._core._kernel_spares cimport room
 from ringfence._core._kernel_rows cimport ring_rows
 from ringfence._core._kernel_search cimport distinct as distinct_owners, find, find_many, replica_count
 

@@ -30,6 +30,7 @@ if not cython.compiled:
     from ringfence._core._kernel_rows import ring_rows
     from ringfence._core._kernel_search import distinct as distinct_owners
     from ringfence._core._kernel_search import find, find_many, replica_count
+    from ringfence._core._kernel_spares import room
 
 if TYPE_CHECKING:
     from ringfence._core._kernel_hash import Kind
@@ -191,12 +192,12 @@ class Points:
 def build(names: Sequence[str], counts: Sequence[int], seed: int) -> tuple[Words, Indices]:
     """Return the sorted points of nodes and their owners, with the sentinels that `Points` wants."""
     total = sum(counts)
-    points: Words = np.empty(total + PAD, np.uint64)
+    points: Words = room(total + PAD, np.uint64)
     start = 0
     for name, count in zip(names, counts, strict=True):
         fill_points(points, start, count, murmur3_key(name, seed))
         start += count
-    owners: Indices = np.zeros(total + 1, np.uint32)
+    owners: Indices = room(total + 1, np.uint32)
     owners[:-1] = np.repeat(np.arange(len(names), dtype=np.uint32), counts)
     sort_points(points, owners, total)
     return _sealed(points, owners)
@@ -214,8 +215,8 @@ def with_points(ring: Points, owner: int, name: str, added: Words) -> tuple[Any,
     """Return the arguments of a `Points` where one node more, with these sorted points, stands at index `owner`."""
     names = (*ring.nodes[:owner], name, *ring.nodes[owner:])
     old, total = len(ring.points) - PAD, len(ring.points) - PAD + len(added)
-    points: Words = np.empty(total + PAD, np.uint64)
-    owners: Indices = np.empty(total + 1, np.uint32)
+    points: Words = room(total + PAD, np.uint64)
+    owners: Indices = room(total + 1, np.uint32)
     merge_points(ring.points, ring.owners, old, added, owner, points, owners)
     return (names, *_sealed(points, owners), _shifted(ring.table, added, total))
 
@@ -225,8 +226,8 @@ def without_node(ring: Points, owner: int) -> tuple[Any, ...]:
     names = ring.nodes[:owner] + ring.nodes[owner + 1 :]
     old = len(ring.points) - PAD
     left = old - int(np.count_nonzero(ring.owners[:old] == owner))
-    points: Words = np.empty(left + PAD, np.uint64)
-    owners: Indices = np.empty(left + 1, np.uint32)
+    points: Words = room(left + PAD, np.uint64)
+    owners: Indices = room(left + 1, np.uint32)
     drop_points(ring.points, ring.owners, old, owner, points, owners)
     return (names, *_sealed(points, owners), None)
 
@@ -234,7 +235,7 @@ def without_node(ring: Points, owner: int) -> tuple[Any, ...]:
 def prefix_table(points: Words) -> Indices:
     """Return the positions where the points with each value of their top bits begin, and their number."""
     count = len(points) - PAD
-    table: Indices = np.empty(prefix_size(count) + 1, np.uint32)
+    table: Indices = room(prefix_size(count) + 1, np.uint32)
     fill_table(table, points, count, prefix_shift(len(table) - 1))
     table.flags.writeable = False
     return table
@@ -253,7 +254,7 @@ def prefix_shift(size: int) -> int:
 def _shifted(old: Indices, added: Words, count: int) -> Indices | None:
     if len(old) != prefix_size(count) + 1:
         return None
-    table: Indices = np.empty(len(old), np.uint32)
+    table: Indices = room(len(old), np.uint32)
     shift_table(table, old, added, prefix_shift(len(old) - 1))
     table.flags.writeable = False
     return table
