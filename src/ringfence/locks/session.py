@@ -201,15 +201,20 @@ class Alarm:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._until = -math.inf  # when the waiting thread will look again; it is awake at minus infinity
+        self._idle = False  # there was nothing to wait for when it looked last
         self._stopped = False
 
     def wait(self, next_due: Callable[[], float]) -> None:
-        """Wait until something is due."""
+        """Wait until something is due; where nothing is, look once more before waiting to be rung for.
+
+        So a lock that is taken and freed over and over does not wake this thread each time.
+        """
         with self._condition:
-            self._until = next_due()
-            seconds = self._until - now()
-            if seconds > 0 and not self._stopped:
-                self._condition.wait(min(seconds, LONGEST_WAIT) if seconds < math.inf else None)
+            due, moment = next_due(), now()
+            self._until = math.inf if self._idle and due == math.inf else min(due, moment + LONGEST_WAIT)
+            self._idle = due == math.inf
+            if self._until > moment and not self._stopped:
+                self._condition.wait(self._until - moment if self._until < math.inf else None)
             self._until = -math.inf
 
     def ring_before(self, due: float) -> None:

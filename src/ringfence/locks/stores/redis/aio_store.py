@@ -13,7 +13,7 @@ from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.aio_connection import LoopConnection, TaskSlot
 from ringfence.locks.stores.redis.line import HungUp
 from ringfence.locks.stores.redis.opening import Target
-from ringfence.locks.stores.redis.wire import checked, command, is_unknown_script
+from ringfence.locks.stores.redis.wire import Refusal, checked, command, is_unknown_script, whole
 from ringfence.protocol import arun, now
 
 
@@ -101,20 +101,22 @@ class AsyncRedisStore:
         finally:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
+        if answer > 0:
+            return int(answer)
         slot.until = now() + requests.patience(answer)
-        return requests.fence(answer)
+        return None
 
-    async def _ask(self, connection: LoopConnection, request: requests.Request) -> Any:
-        answer = await connection.ask(request.short)
-        if is_unknown_script(answer):
-            answer = await connection.ask(request.whole())
-        return checked(answer)
+    async def _ask(self, connection: LoopConnection, request: bytes) -> Any:
+        answer = await connection.ask(request)
+        if type(answer) is not Refusal:
+            return int(answer)
+        return checked((await connection.ask(whole(request))) if is_unknown_script(answer) else answer)
 
-    async def _ask_all(self, batch: list[requests.Request]) -> list[Any]:
+    async def _ask_all(self, batch: list[bytes]) -> list[Any]:
         connection = await self._connected()
-        answers = await connection.ask_all([request.short for request in batch])
+        answers = await connection.ask_all(batch)
         if any(map(is_unknown_script, answers)):
-            answers = await connection.ask_all([request.whole() for request in batch])
+            answers = await connection.ask_all([whole(request) for request in batch])
         return [checked(answer) for answer in answers]
 
     async def _connected(self) -> LoopConnection:

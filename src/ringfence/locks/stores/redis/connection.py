@@ -36,7 +36,8 @@ class Slot:
         """Put the answer there, and wake who waits for it."""
         if self.value is _PENDING:
             self.value = value
-            self.ring()
+            if self._bell is not None:
+                self.ring()
 
     def ring(self) -> None:
         """Wake who waits, to look again."""
@@ -81,7 +82,17 @@ class Connection(Line[Slot]):
         """
         slot = Slot()
         self._send(request, (slot,))
-        return self._answer(slot, now() + self._timeout)
+        if self._reading.acquire(blocking=False):  # what is mostly so: the next bytes are the answer
+            try:
+                self._read()
+            finally:
+                self._reading.release()
+            if self._following:
+                self._leave_reading_to_another()
+        value = slot.value
+        return (
+            self._answer(slot, now() + self._timeout) if value is _PENDING or type(value) is Lost else value
+        )
 
     def ask_all(self, requests: Sequence[bytes]) -> list[Any]:
         """Send requests at once and return their answers in order; it raises what `ask` does."""
@@ -142,7 +153,8 @@ class Connection(Line[Slot]):
                     return False
                 if self._reading.acquire(blocking=False):
                     try:
-                        self._read(left if patient else None)
+                        if not patient or self._readable(left):
+                            self._read()
                     finally:
                         self._reading.release()
                 else:
@@ -165,11 +177,13 @@ class Connection(Line[Slot]):
             slot.ring()
             return
 
-    def _read(self, seconds: float | None) -> None:
-        """Read once; without `seconds`, for as long as an answer may take."""
+    def _readable(self, seconds: float) -> bool:
+        """Wait until there is something to read."""
+        return bool(self._buffered() or self._poll.poll(seconds * 1000))
+
+    def _read(self) -> None:
+        """Read once, for as long as an answer may take."""
         try:
-            if seconds is not None and not self._buffered() and not self._poll.poll(seconds * 1000):
-                return
             data = self._socket.recv(_CHUNK)
             if data:
                 self.received(data)

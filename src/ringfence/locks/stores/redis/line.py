@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from ringfence.errors import OutcomeUnknown
@@ -76,8 +75,11 @@ class Line(Generic[S]):
             waiter.settle(lost)
 
     def _answered(self, value: object) -> None:
-        with suppress(IndexError):  # another thread has just given up
-            self._unanswered.popleft().settle(value)
+        try:
+            slot = self._unanswered.popleft()
+        except IndexError:  # another thread has just given up
+            return
+        slot.settle(value)
 
     def _pushed(self, value: Pushed) -> None:
         if value[0] != b"message":

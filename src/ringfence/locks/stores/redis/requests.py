@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 from ringfence.locks import rules
 from ringfence.locks.stores import Claim, Holder
 from ringfence.locks.stores.redis import wire
-from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, WITHDRAW, Script
+from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, WITHDRAW
 from ringfence.protocol import Call, Effects
 
 _BATCH = 500
@@ -17,26 +18,15 @@ _MICRO = 1_000_000
 _YEAR_2020 = 1_577_836_800
 
 
-class Request(NamedTuple):
-    """A script to be run.
-
-    Attributes:
-        short: the request by the digest of the script.
-        script: the script.
-    """
-
-    short: bytes
-    script: Script
-
-    def whole(self) -> bytes:
-        """Return the request with the script's text, for a server that does not have it (any more)."""
-        return wire.whole(self.script, self.short)
-
-
-def grant(name: str, owner: str, ttl: float, fences: int, channel: str = "") -> Request:
+def grant(name: str, owner: str, ttl: float, fences: int, channel: str = "") -> bytes:
     """Ask for a lock, and with a channel for a place in its queue."""
-    place = (_micros(rules.PLACE), channel) if channel else ()
-    return Request(wire.call(GRANT, name, owner, _micros(ttl), str(fences), *place), GRANT)
+    return _grant(name, ttl, fences, channel, rules.PLACE) + wire.bulk(owner)
+
+
+@lru_cache(maxsize=8192)
+def _grant(name: str, ttl: float, fences: int, channel: str, place: float) -> bytes:
+    kept = (_micros(place), channel) if channel else ("", "")
+    return wire.call(GRANT, name, _micros(ttl), str(fences), *kept)
 
 
 def fence(answer: int) -> int | None:
@@ -49,25 +39,26 @@ def patience(answer: int) -> float:
     return _MARGIN - answer / _MICRO
 
 
-def renewals(claims: Sequence[Claim]) -> Iterator[list[Request]]:
+def renewals(claims: Sequence[Claim]) -> Iterator[list[bytes]]:
     """Ask to extend leases, so many at once."""
     for at in range(0, len(claims), _BATCH):
         yield [renew(claim) for claim in claims[at : at + _BATCH]]
 
 
-def renew(claim: Claim) -> Request:
+def renew(claim: Claim) -> bytes:
     """Ask to extend a lease."""
-    return Request(wire.call(RENEW, claim.name, claim.owner, str(claim.fence), _micros(claim.ttl)), RENEW)
+    start = wire.call(RENEW, claim.name, _micros(claim.ttl), more=2)
+    return start + wire.bulk(str(claim.fence)) + wire.bulk(claim.owner)
 
 
-def release(name: str, owner: str, fence: int) -> Request:
+def release(name: str, owner: str, fence: int) -> bytes:
     """Ask to free a lock, for the first who waits."""
-    return Request(wire.call(RELEASE, name, owner, str(fence)), RELEASE)
+    return wire.call(RELEASE, name, more=2) + wire.bulk(str(fence)) + wire.bulk(owner)
 
 
-def withdraw(name: str, owner: str) -> Request:
+def withdraw(name: str, owner: str) -> bytes:
     """Ask to forget an owner."""
-    return Request(wire.call(WITHDRAW, name, owner), WITHDRAW)
+    return wire.call(WITHDRAW, name) + wire.bulk(owner)
 
 
 def lease(name: str) -> tuple[bytes, bytes]:

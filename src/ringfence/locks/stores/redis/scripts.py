@@ -44,8 +44,10 @@ local function put(till, fence, fences, owner)
     'PX', string.format('%.0f', (last - now) / 1000 + {_KEPT_MS}))
 end
 
+local asking = ARGV[#ARGV]
+
 local function holds(till, fence, owner)
-  return till > now and owner == ARGV[1] and fence == tonumber(ARGV[2])
+  return till > now and owner == asking and fence == tonumber(ARGV[#ARGV - 1])
 end
 """
 
@@ -61,7 +63,7 @@ local function pass_on(last)
       local till, ttl, fences, came, channel = string.match(place, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
       local fence = math.max(last, now)
       local push = string.format('%s %.0f %.0f', owner, fence, now - came)
-      if tonumber(till) > now and (owner == ARGV[1] or redis.call('PUBLISH', channel, push) > 0) then
+      if tonumber(till) > now and (owner == asking or redis.call('PUBLISH', channel, push) > 0) then
         put(now + ttl, fence, tonumber(fences), owner)
         return owner, fence
       end
@@ -76,15 +78,15 @@ end
 """
 
 _GRANT = """
--- ARGV: owner, ttl, fences; to wait also for how long the place is kept, and the channel to publish the grant to.
+-- ARGV: ttl, fences, how long a place is kept, the channel to publish the grant to (both empty not to wait), owner.
 -- Returns the fence, or how long the holder's lease lasts, negated.
-local owner, ttl, wanted, place, channel = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local ttl, wanted, place, channel = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 
 local function enqueue()
-  local had = redis.call('HGET', KEYS[3], owner)
+  local had = redis.call('HGET', KEYS[3], asking)
   local came = had and string.match(had, '^%d+ %d+ %d+ (%d+)') or string.format('%.0f', now)
-  if not had then redis.call('RPUSH', KEYS[2], owner) end
-  redis.call('HSET', KEYS[3], owner,
+  if not had then redis.call('RPUSH', KEYS[2], asking) end
+  redis.call('HSET', KEYS[3], asking,
     string.format('%.0f %.0f %.0f %s %s', now + place, ttl, wanted, came, channel))
   local kept = string.format('%.0f', place / 1000)
   redis.call('PEXPIRE', KEYS[2], kept)
@@ -92,16 +94,16 @@ local function enqueue()
 end
 
 local till, fence, fences, holder = lease()
-if till > now and holder == owner then
-  put(math.max(till, now + ttl), fence, fences, owner)
+if till > now and holder == asking then
+  put(math.max(till, now + ttl), fence, fences, asking)
   return fence
 end
 if till <= now then
   local first, passed = pass_on(fence + fences)
-  if first == owner then return passed end
+  if first == asking then return passed end
   if not first then
     fence = math.max(fence + fences, now)
-    put(now + ttl, fence, wanted, owner)
+    put(now + ttl, fence, wanted, asking)
     return fence
   end
   till = lease()
@@ -111,15 +113,15 @@ return now - till
 """
 
 _RENEW = """
--- ARGV: owner, fence, ttl. Returns whether it is held.
+-- ARGV: ttl, fence, owner. Returns whether it is held.
 local till, fence, fences, owner = lease()
 if not holds(till, fence, owner) then return 0 end
-put(math.max(till, now + tonumber(ARGV[3])), fence, fences, owner)
+put(math.max(till, now + tonumber(ARGV[1])), fence, fences, owner)
 return 1
 """
 
 _RELEASE = """
--- ARGV: owner, fence. Returns whether it was held.
+-- ARGV: fence, owner. Returns whether it was held.
 local till, fence, fences, owner = lease()
 if not holds(till, fence, owner) then return 0 end
 give_back(fence, fences)
@@ -129,8 +131,8 @@ return 1
 _WITHDRAW = """
 -- ARGV: owner. It neither holds nor waits any more.
 local till, fence, fences, owner = lease()
-if redis.call('HDEL', KEYS[3], ARGV[1]) == 1 then redis.call('LREM', KEYS[2], -1, ARGV[1]) end
-if till > now and owner == ARGV[1] then give_back(fence, fences) end
+if redis.call('HDEL', KEYS[3], asking) == 1 then redis.call('LREM', KEYS[2], -1, asking) end
+if till > now and owner == asking then give_back(fence, fences) end
 return 0
 """
 
@@ -144,3 +146,5 @@ GRANT = _script(_LEASE, _QUEUE, _GRANT)
 RENEW = _script(_LEASE, _RENEW)
 RELEASE = _script(_LEASE, _QUEUE, _RELEASE)
 WITHDRAW = _script(_LEASE, _QUEUE, _WITHDRAW)
+
+SCRIPTS = (GRANT, RENEW, RELEASE, WITHDRAW)

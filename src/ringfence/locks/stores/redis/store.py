@@ -15,7 +15,7 @@ from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.connection import Connection, Slot
 from ringfence.locks.stores.redis.line import HungUp
 from ringfence.locks.stores.redis.opening import Target
-from ringfence.locks.stores.redis.wire import checked, command, is_unknown_script
+from ringfence.locks.stores.redis.wire import Refusal, checked, command, is_unknown_script, whole
 from ringfence.protocol import now, run
 
 
@@ -106,20 +106,22 @@ class RedisStore:
         finally:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
+        if answer > 0:
+            return int(answer)
         slot.until = now() + requests.patience(answer)
-        return requests.fence(answer)
+        return None
 
-    def _ask(self, connection: Connection, request: requests.Request) -> Any:
-        answer = connection.ask(request.short)
-        if is_unknown_script(answer):
-            answer = connection.ask(request.whole())
-        return checked(answer)
+    def _ask(self, connection: Connection, request: bytes) -> Any:
+        answer = connection.ask(request)
+        if type(answer) is not Refusal:
+            return int(answer)
+        return checked((connection.ask(whole(request))) if is_unknown_script(answer) else answer)
 
-    def _ask_all(self, batch: list[requests.Request]) -> list[Any]:
+    def _ask_all(self, batch: list[bytes]) -> list[Any]:
         connection = self._connected()
-        answers = connection.ask_all([request.short for request in batch])
+        answers = connection.ask_all(batch)
         if any(map(is_unknown_script, answers)):
-            answers = connection.ask_all([request.whole() for request in batch])
+            answers = connection.ask_all([whole(request) for request in batch])
         return [checked(answer) for answer in answers]
 
     def _connected(self) -> Connection:

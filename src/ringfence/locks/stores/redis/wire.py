@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from ringfence.errors import StoreError, StoreTimeout
-from ringfence.locks.stores.redis.scripts import Script
+from ringfence.locks.stores.redis.scripts import SCRIPTS, Script
 
+_INTEGER = ord(":")
 _TRANSIENT = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")
 
 
@@ -49,31 +50,38 @@ def lease_key(name: str) -> str:
     return f"ringfence:{{{tag(name)}}}:lease"
 
 
-@lru_cache(maxsize=4096)
-def _keys(name: str) -> bytes:
+@lru_cache(maxsize=8192)
+def call(script: Script, name: str, *arguments: str, more: int = 1) -> bytes:
+    """Return the beginning of a request to run a script on a lock, by its digest; it is packed once.
+
+    Args:
+        script: the script.
+        name: the lock.
+        arguments: those that are often the same.
+        more: how many arguments follow, each as `bulk`.
+    """
     prefix = f"ringfence:{{{tag(name)}}}:"
-    return b"$1\r\n3\r\n" + b"".join(bulk(prefix + kind) for kind in ("lease", "queue", "places"))
+    words = (
+        "EVALSHA",
+        script.sha,
+        "3",
+        *(prefix + kind for kind in ("lease", "queue", "places")),
+        *arguments,
+    )
+    return b"*%d\r\n" % (len(words) + more) + b"".join(map(bulk, words))
 
 
-@lru_cache(maxsize=16)
-def _head(script: Script, arguments: int) -> bytes:
-    return b"*%d\r\n" % (arguments + 6) + bulk("EVALSHA") + bulk(script.sha)
-
-
-def call(script: Script, name: str, *arguments: str) -> bytes:
-    """Return the request to run a script on a lock, by its digest."""
-    return _head(script, len(arguments)) + _keys(name) + b"".join(map(bulk, arguments))
-
-
-def whole(script: Script, request: bytes) -> bytes:
-    """Return the same request with the text of the script, for a server that does not have it (any more)."""
-    by_digest = bulk("EVALSHA") + bulk(script.sha)
-    return request.replace(by_digest, bulk("EVAL") + bulk(script.text), 1)
+def whole(request: bytes) -> bytes:
+    """Return a request by digest with the script's text instead, for a server that does not have it (any more)."""
+    for script in SCRIPTS:
+        by_digest = bulk("EVALSHA") + bulk(script.sha)
+        request = request.replace(by_digest, bulk("EVAL") + bulk(script.text), 1)
+    return request
 
 
 def is_unknown_script(answer: object) -> bool:
     """Say whether the server has lost its scripts; the request was not carried out."""
-    return isinstance(answer, Refusal) and answer.startswith("NOSCRIPT")
+    return type(answer) is Refusal and answer.startswith("NOSCRIPT")
 
 
 def checked(answer: Any) -> Any:
@@ -83,7 +91,7 @@ def checked(answer: Any) -> Any:
         StoreTimeout: it is a refusal that will pass.
         StoreError: it is another refusal.
     """
-    if not isinstance(answer, Refusal):
+    if type(answer) is not Refusal:
         return answer
     if answer.split(" ", 1)[0] in _TRANSIENT:
         raise StoreTimeout(f"Redis cannot serve the lock now ({answer}); nothing was changed, try again")
@@ -103,6 +111,8 @@ class Replies:
         """Take in what was received, and return the replies that are complete now."""
         if self._rest:
             data = self._rest + data
+        elif data[0] == _INTEGER and data.find(b"\r\n") == len(data) - 2:
+            return [int(data[1:-2])]
         replies, at = [], 0
         try:
             while at < len(data):
@@ -123,7 +133,7 @@ def _reply(data: bytes, at: int) -> tuple[Any, int]:
     if end < 0:
         raise _IncompleteError
     kind, head, at = data[at], data[at + 1 : end], end + 2
-    if kind == 58:  # :
+    if kind == _INTEGER:
         return int(head), at
     if kind == 36:  # $
         return _string(data, at, int(head))
