@@ -27,7 +27,7 @@ from ringfence.errors import (
     TransactionError,
     UnknownNode,
 )
-from ringfence.locks import FileGuard, Guard, Lease, Lock, LockManager
+from ringfence.locks import FileGuard, Guard, Lease, Lock, LockManager, MySqlGuard, PostgresGuard, RedisGuard
 from ringfence.placement import (
     AnchorHash,
     BoundedLoad,
@@ -72,14 +72,17 @@ __all__ = [
     "Migration",
     "Move",
     "MultiProbe",
+    "MySqlGuard",
     "Node",
     "NotHeld",
     "Outcome",
     "OutcomeUnknown",
     "Placement",
     "PlacementError",
+    "PostgresGuard",
     "Rebalance",
     "Recovery",
+    "RedisGuard",
     "Rendezvous",
     "RingfenceError",
     "StaleRing",

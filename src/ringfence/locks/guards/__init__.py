@@ -6,6 +6,9 @@ keeps the highest fence that has written, beside the data that it guards, and re
 """
 
 from ringfence.locks.guards.file import FileGuard
+from ringfence.locks.guards.mysql import MySqlGuard
+from ringfence.locks.guards.postgresql import PostgresGuard
+from ringfence.locks.guards.redis import RedisGuard
 from ringfence.locks.guards.sqlite import Guard
 
-__all__ = ["FileGuard", "Guard"]
+__all__ = ["FileGuard", "Guard", "MySqlGuard", "PostgresGuard", "RedisGuard"]

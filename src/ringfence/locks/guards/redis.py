@@ -1,0 +1,105 @@
+"""A guard of data in Redis or Valkey: compares a fence and runs commands in one script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ringfence import _redis
+from ringfence._url import split
+from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown
+from ringfence.locks.guards.base import BaseGuard
+
+LONGEST = 4000
+"""Words of a command at most: Lua puts no more on its stack."""
+
+# KEYS[1]  the mark
+# ARGV     the fence; then for each command the number of its words, and these
+# returns  the mark if it is higher than the fence, else nil
+# Fences are compared as text, for a number of Lua has 53 bits.
+SCRIPT = """
+local mark, fence = redis.call('GET', KEYS[1]) or '0', ARGV[1]
+if #mark > #fence or (#mark == #fence and mark > fence) then
+    return mark
+end
+redis.call('SET', KEYS[1], fence)
+local at = 2
+while ARGV[at] do
+    local last = at + tonumber(ARGV[at])
+    redis.call(unpack(ARGV, at + 1, last))
+    at = last + 1
+end
+return false
+"""
+
+
+class RedisGuard(BaseGuard[Any]):
+    """Lets the holder of the newest fence write to a Redis, and nobody older.
+
+    ::
+
+        guard = RedisGuard("redis://localhost", "report")
+        with manager.lock("report") as lease, guard.write(lease) as commands:
+            commands.set("report", body)
+            commands.hset("changed", "report", now)
+
+    The block collects commands, by the methods that `redis.Redis` has; leaving it sends them in one script, which
+    first compares the fence. So it holds up nobody, and a command gives nothing back. As in MULTI, commands that
+    precede one that fails stand. The mark is the key `ringfence:guard:{resource}`; in a Redis Cluster all keys that
+    are written need the hash tag `{resource}`. The mark lasts as long as the data beside it: a Redis that forgets its
+    last second in a crash, or evicts keys, forgets marks. Needs redis-py (extra `redis`).
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
+        resource: what is guarded, of several things in one Redis; usually the name of the lock.
+        timeout: seconds to wait for a connection and for each answer.
+
+    Raises:
+        InvalidType: an argument has the wrong type.
+        InvalidValue: the URL is none of Redis, or the resource is no name.
+        BackendUnavailable: redis-py is not installed.
+    """
+
+    def __init__(self, url: str, resource: str, *, timeout: float = 5.0) -> None:
+        super().__init__(resource)
+        split(url, _redis.SCHEMES)
+        self._client = _redis.client(url, timeout=timeout)
+        self._place = _redis.where(url)
+        self._key = f"ringfence:guard:{{{resource}}}"
+
+    def mark(self) -> int:
+        """Return the highest fence that has written; 0 if none has."""
+        with _redis.translating(self._place):
+            return int(self._client.get(self._key) or 0)
+
+    def close(self) -> None:
+        """Close the guard's connections. Closing twice is harmless."""
+        self._client.close()
+
+    @contextmanager
+    def _writing(self, fence: int, check: Callable[[], None]) -> Iterator[Any]:
+        from ringfence.locks.guards.redis_commands import Commands
+
+        self._admit(fence, self.mark())
+        check()
+        commands = Commands()
+        yield commands
+        words = [word for command in commands.collected for word in (_counted(command), *command)]
+        check()
+        self._admit(fence, int(self._send(fence, words) or 0))
+
+    def _send(self, fence: int, words: list[Any]) -> Any:
+        try:
+            with _redis.translating(self._place):
+                return self._client.eval(SCRIPT, 1, self._key, fence, *words)
+        except BackendUnavailable as error:  # `mark` has reached it, so this one may have got there too
+            raise OutcomeUnknown(f"{error}; the commands may or may not have been carried out") from error
+
+
+def _counted(command: tuple[Any, ...]) -> int:
+    if len(command) > LONGEST:
+        raise InvalidValue(
+            f"a guarded command has {LONGEST} words at most, not {len(command)}; write several"
+        )
+    return len(command)
