@@ -28,7 +28,7 @@ FETCH = @$(if $(NO_SERVERS),:,$(RUN) -m ringfence.testing.servers fetch || { \
 	echo 'make test SERVERS=none runs the tests that need no server' >&2; exit 1; })
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all sanitize lint format bench docs clean
+.PHONY: help demo test test-all sanitize lint format bench tables docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -65,6 +65,12 @@ format: ## put the sources into the one format
 bench: ## measure ringfence beside its peers
 	$(PREPARE) bench
 	$(RUN) -m pytest benchmarks --benchmark-only $(ARGS)
+
+tables: ## measure all, and write the measured tables and plots of the documentation anew
+	$(PREPARE) bench
+	mkdir -p .cache
+	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-json .cache/benchmarks.json $(ARGS)
+	$(RUN) -m benchmarks.report .cache/benchmarks.json
 
 docs: ## build the documentation into docs/_build/html
 	$(PREPARE) docs

@@ -3,11 +3,13 @@
 import gc
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Protocol
 
 import pytest
+
+from benchmarks.report import shown
 
 Work = Callable[[], object]
 ROWS: list["Row"] = []
@@ -78,7 +80,7 @@ def race(benchmark: Any) -> Iterator[Race]:
         benchmark.pedantic(ours, setup=turn_of_the_peer, rounds=rounds)
         own = benchmark.stats.stats.median / operations
         ROWS.append(row(what, own, median(peers) if peers else None, at_least, at_most))
-        benchmark.extra_info["ratio"] = ROWS[-1].measured
+        benchmark.extra_info["race"] = asdict(ROWS[-1])
 
     gc.disable()
     yield run
@@ -103,14 +105,6 @@ def seconds(work: Work) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def shown(time_taken: float) -> str:
-    """Write a time with a fitting unit."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if time_taken >= size:
-            return f"{time_taken / size:.3g} {unit}"
-    return f"{time_taken / 1e-9:.3g} ns"
 
 
 @pytest.fixture
