@@ -79,8 +79,14 @@ def run(steps: Effects[T]) -> T:
         except StopIteration as stop:
             result: T = stop.value
             return result
-        try:
-            value = _perform(effect)
+        try:  # the two frequent effects are performed here: a function call would cost as much as they do
+            kind = type(effect)
+            if kind is Call:
+                value = getattr(effect.target, effect.operation)(*effect.args)
+            elif kind is Now:
+                value = now()
+            else:
+                value = _perform(effect)
             resume = steps.send
         except BaseException as error:  # thrown in, so that the protocol can clean up
             value = error
@@ -98,7 +104,7 @@ async def arun(steps: Effects[T]) -> T:
             result: T = stop.value
             return result
         try:
-            value = await _aperform(effect)
+            value = now() if type(effect) is Now else await _aperform(effect)
             resume = steps.send
         except BaseException as error:  # cancellation too: the protocol gives back what it holds
             value = error

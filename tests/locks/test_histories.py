@@ -1,4 +1,4 @@
-"""Histories of thousands of operations, by threads and by processes: there is an order in which they can have happened."""
+"""Histories of thousands of operations, by threads and by processes, in an order in which they can have happened."""
 
 import multiprocessing
 import random

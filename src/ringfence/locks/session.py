@@ -210,6 +210,7 @@ class Alarm:
         So a lock that is taken and freed over and over does not wake this thread each time.
         """
         with self._condition:
+            self._until = math.inf  # so that whoever looks at it now waits for the next line
             due, moment = next_due(), now()
             self._until = math.inf if self._idle and due == math.inf else min(due, moment + LONGEST_WAIT)
             self._idle = due == math.inf
@@ -219,6 +220,8 @@ class Alarm:
 
     def ring_before(self, due: float) -> None:
         """End the wait if it would last beyond `due`."""
+        if due >= self._until:
+            return
         with self._condition:
             if due < self._until:
                 self._condition.notify_all()
