@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -96,19 +96,29 @@ def guard(parent: int) -> None:
     The parent writes a line for each folder: `+` and its path when it is made, `-` and its path when it is removed.
     """
     folders: set[str] = set()
-    rest = ""
-    while os.getppid() == parent:  # a forked child may hold the pipe open longer than the parent lives
-        if select.select([0], [], [], GLANCE)[0]:
-            text = os.read(0, 65536).decode()
-            if not text:
-                break
-            *lines, rest = (rest + text).split("\n")
-            for line in lines:
-                folders.add(line[1:]) if line[0] == "+" else folders.discard(line[1:])
+    for line in lines_of(parent):
+        folders.add(line[1:]) if line[0] == "+" else folders.discard(line[1:])
     for folder in folders:
         with suppress(TimeoutError):
             kill(Path(folder))
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def lines_of(parent: int) -> Iterator[str]:
+    """Yield the lines that the parent writes to the standard input, to the last one before its end."""
+    rest = ""
+    while True:
+        # Looked at before the pipe: what a dead parent wrote is read yet. The pipe alone does not tell its end, as a
+        # forked child may hold it open for longer.
+        lives = os.getppid() == parent
+        if select.select([0], [], [], GLANCE if lives else 0)[0]:
+            text = os.read(0, 65536).decode()
+            if not text:
+                return
+            *lines, rest = (rest + text).split("\n")
+            yield from lines
+        elif not lives:
+            return
 
 
 if __name__ == "__main__":
