@@ -16,17 +16,19 @@ from ringfence import aio, compat
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "ringfence"
 
-FOUNDATION = {"errors", "_core", "_mysql", "_postgresql", "_redis", "_sqlite", "_url"}
+FOUNDATION = {"errors", "_core", "_etcd", "_mysql", "_postgresql", "_redis", "_sqlite", "_url", "_zookeeper"}
 LOW = FOUNDATION | {"protocol"}
 PILLARS = {"placement", "locks", "transactions"}
 MAY_IMPORT = {
     "errors": set(),
     "_core": {"errors"},
+    "_etcd": {"errors"},
     "_mysql": {"errors", "_url"},
     "_postgresql": {"errors", "_url"},
     "_redis": {"errors"},
     "_sqlite": {"errors"},
     "_url": {"errors"},
+    "_zookeeper": {"errors"},
     "protocol": FOUNDATION,
     "placement": LOW,
     "compat": {"errors", "_core", "placement"},

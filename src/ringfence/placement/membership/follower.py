@@ -91,8 +91,6 @@ class Follower:
         except Exception as error:
             self._heartbeats.interrupt()
             self.error = error
-        else:
-            self.error = None
 
     def _listed(self) -> list[Member]:
         members = self._source.read()
@@ -103,7 +101,7 @@ class Follower:
     def _take(self, members: list[Member], now: float) -> None:
         self.suspicions = self._heartbeats.observe(members, now)
         self._debounce.observe(_by_name(members), now)
-        self.read_at = now
+        self.read_at, self.error = now, None
         nodes = self._debounce.due(now)
         if nodes is not None:
             ring = changed(self._board.ring, nodes)

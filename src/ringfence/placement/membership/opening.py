@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from ringfence import _redis
 from ringfence._url import split
 from ringfence.errors import InvalidValue
 from ringfence.placement.membership.sources import Source
+from ringfence.placement.membership.sources.etcd import EtcdSource
 from ringfence.placement.membership.sources.file import FileSource
+from ringfence.placement.membership.sources.memory import MemorySource, named
+from ringfence.placement.membership.sources.redis import RedisSource
+from ringfence.placement.membership.sources.zookeeper import ZooKeeperSource
 
-KNOWN = ("file",)
+KNOWN = ("file", "memory", "zookeeper", "etcd", *_redis.SCHEMES)
 
 
 def open_source(url: str) -> Source:
@@ -16,12 +23,39 @@ def open_source(url: str) -> Source:
     Raises:
         InvalidType: `url` is not a string.
         InvalidValue: it names no known source.
+        BackendUnavailable: what it needs is not installed.
     """
-    _, rest = split(url, KNOWN)
-    return FileSource(_file_path(url, rest))
+    scheme, rest = split(url, KNOWN)
+    match scheme:
+        case "file":
+            return FileSource(_file_path(url, rest))
+        case "memory":
+            return MemorySource(named(rest))
+        case "etcd":
+            hosts, path = _hosts(url, rest)
+            return EtcdSource([f"http://{host}" for host in hosts], path or "ringfence/members")
+        case "zookeeper":
+            hosts, path = _hosts(url, rest)
+            return ZooKeeperSource(hosts, f"/{path or 'ringfence/members'}")
+    return RedisSource(*_group(url))
 
 
 def _file_path(url: str, rest: str) -> str:
     if not rest.startswith("/"):
         raise InvalidValue(f"{url!r} names no file; write file:///absolute/nodes.json, or FileSource(path)")
     return rest
+
+
+def _hosts(url: str, rest: str) -> tuple[list[str], str]:
+    hosts, _, path = rest.partition("/")
+    if not all(hosts.split(",")) or "?" in rest:
+        raise InvalidValue(f"{url!r} is not host:port,host:port/path behind its scheme")
+    return hosts.split(","), path.strip("/")
+
+
+def _group(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query)
+    groups = [value for name, value in options if name == "group"]
+    others = urlencode([(name, value) for name, value in options if name != "group"])
+    return urlunsplit(parts._replace(query=others)), groups[-1] if groups else "nodes"

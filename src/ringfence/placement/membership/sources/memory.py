@@ -120,3 +120,11 @@ class MemorySource(EventSource):
     def _announce(self) -> None:
         for listener in list(self._group.listeners):
             listener.wake()
+
+
+_named: dict[str, MemoryGroup] = {}
+
+
+def named(name: str) -> MemoryGroup:
+    """Return the group of that name, the same one everywhere in this process; a new one without a name."""
+    return _named.setdefault(name, MemoryGroup()) if name else MemoryGroup()
