@@ -178,6 +178,15 @@ async def test_closing_releases_what_is_held() -> None:
         await manager.lock("x").acquire()
 
 
+async def test_closing_ends_the_waiting_of_others(manager: LockManager) -> None:
+    taken(await manager.lock("x").acquire())
+    waiters = [asyncio.create_task(manager.lock("x").acquire()) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    await manager.close()
+    answers = await asyncio.wait_for(asyncio.gather(*waiters, return_exceptions=True), 20)
+    assert [isinstance(answer, StoreError) for answer in answers] == [True, True], answers
+
+
 def test_a_manager_thrown_away_with_its_loop_leaves_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         manager = LockManager.from_url(f"sqlite:///{tmp_path}/locks.db")

@@ -284,6 +284,26 @@ def test_closing_releases_what_is_held(manager: LockManager) -> None:
         closed.lock("x").acquire()
 
 
+def test_closing_ends_the_waiting_of_others(manager: LockManager) -> None:
+    errors: list[StoreError] = []
+
+    def wait() -> None:
+        try:
+            manager.lock("x").acquire()
+        except StoreError as error:
+            errors.append(error)
+
+    taken(manager.lock("x").acquire())
+    waiters = [threading.Thread(target=wait) for _ in range(2)]
+    for waiter in waiters:
+        waiter.start()
+    time.sleep(0.1)
+    manager.close()
+    for waiter in waiters:
+        waiter.join(20)
+    assert len(errors) == 2
+
+
 class Unanswering(MemoryStore):
     """A store that does not answer releases."""
 

@@ -1,5 +1,6 @@
 """Locks between real processes: killed, stopped and forked."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -321,3 +322,47 @@ def test_a_leaked_manager_neither_blocks_the_exit_nor_warns(url: str) -> None:
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def stand_in_line(url: str, number: int, pipe: Connection) -> None:
+    """Wait for the lock when told to, and tell when it was had."""
+    with LockManager.from_url(url) as manager:
+        pipe.send("ready")
+        pipe.recv()
+        with manager.lock("x") as lease:
+            pipe.send((lease.fence, number))
+
+
+def test_processes_are_served_in_the_order_in_which_they_came(url: str) -> None:
+    pipes = [SPAWN.Pipe() for _ in range(4)]
+    processes = [
+        SPAWN.Process(target=stand_in_line, args=(url, number, theirs))
+        for number, (_, theirs) in enumerate(pipes)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        with LockManager.from_url(url) as manager:
+            first = taken(manager.lock("x").acquire())
+            for number, (ours, _) in enumerate(pipes):
+                assert ours.poll(30), "it did not start"
+                ours.recv()
+                ours.send("go")
+                wait_for_places(url, number + 1)
+            first.release()
+            turns = [ours.recv() for ours, _ in pipes if ours.poll(30)]
+        assert [number for _, number in sorted(turns)] == [0, 1, 2, 3]
+    finally:
+        for process in processes:
+            process.kill()
+            process.join(30)
+        for pipe in itertools.chain(*pipes):
+            pipe.close()
+
+
+def wait_for_places(url: str, count: int) -> None:
+    end = time.monotonic() + 30
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        while connection.execute("SELECT count(*) FROM ringfence_queue").fetchall() != [(count,)]:
+            assert time.monotonic() < end, "it does not stand in line"
+            time.sleep(0.01)

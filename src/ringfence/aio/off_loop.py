@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from ringfence.errors import StoreError
+
 
 class OffLoop:
     """Stands for `target`: each of its methods can be called here too, and gives an awaitable of its answer.
@@ -30,16 +32,20 @@ class OffLoop:
         return partial(self._submit, getattr(self._target, method))
 
     def shut_down(self) -> None:
-        """End the thread when it has done what was asked for."""
+        """End the thread when it has done what was asked for; what is asked later is refused with `StoreError`."""
+        self._ended = True
         self._executor.shutdown(wait=False)
 
     def _start(self) -> None:
+        self._ended = False
         self._process = os.getpid()
         self._executor = ThreadPoolExecutor(1, self._thread)
 
     def _submit(self, method: Callable[..., Any], *args: Any) -> Awaitable[Any]:
         if self._process != os.getpid():  # a forked child has no such thread
             self._start()
+        if self._ended:
+            raise StoreError(f"{self._thread} was closed; open a new one")
         answer = asyncio.get_running_loop().run_in_executor(self._executor, method, *args)
         answer.add_done_callback(_retrieve)
         return asyncio.shield(answer)
