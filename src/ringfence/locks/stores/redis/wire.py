@@ -111,7 +111,7 @@ class Replies:
         """Take in what was received, and return the replies that are complete now."""
         if self._rest:
             data = self._rest + data
-        elif data[0] == _INTEGER and data.find(b"\r\n") == len(data) - 2:
+        elif data[0] == _INTEGER and 0 < data.find(b"\r\n") == len(data) - 2:
             return [int(data[1:-2])]
         replies, at = [], 0
         try:

@@ -1,0 +1,149 @@
+"""How much is asked of the server, and what is left in it."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ringfence.aio import LockManager as AioLockManager
+from ringfence.locks.manager import LockManager
+from ringfence.locks.stores import Push
+from ringfence.locks.stores.redis.store import RedisStore
+from ringfence.testing.servers import resp
+from ringfence.testing.servers.redis import Redis
+
+
+@pytest.fixture
+def server() -> Iterator[Redis]:
+    with Redis() as started:
+        yield started
+
+
+def asked(server: Redis) -> dict[str, int]:
+    """Return how often each command was sent since the last time, without those that scripts call."""
+    lines = resp.ask(server.port, "INFO", "commandstats").decode().split()
+    resp.ask(server.port, "CONFIG", "RESETSTAT")
+    counts = {
+        line.partition(":")[0]: int(line.partition("calls=")[2].partition(",")[0])
+        for line in lines
+        if "calls=" in line
+    }
+    return {name.removeprefix("cmdstat_"): count for name, count in counts.items() if "eval" in name}
+
+
+def test_a_cycle_takes_two_requests(server: Redis) -> None:
+    with LockManager.from_url(server.url) as manager:
+        lock = manager.lock("x")
+        with lock:
+            pass
+        asked(server)
+        for _ in range(10):
+            with lock:
+                pass
+        assert asked(server) == {"evalsha": 20}
+
+
+async def test_a_cycle_of_a_task_takes_two_requests(server: Redis) -> None:
+    async with AioLockManager.from_url(server.url) as manager:
+        lock = manager.lock("x")
+        async with lock:
+            pass
+        asked(server)
+        for _ in range(10):
+            async with lock:
+                pass
+        assert asked(server) == {"evalsha": 20}
+
+
+@pytest.mark.parametrize("waiting", [1, 5])
+def test_a_hand_off_takes_two_requests_however_many_wait(server: Redis, waiting: int) -> None:
+    stores = [RedisStore(server.url, timeout=10.0) for _ in range(waiting + 1)]
+    stores[0].release("x", "nobody", 1)  # from now on the server knows the script
+    fence = stores[0].grant("x", "o0", 30.0)
+    assert fence is not None
+    for at in range(1, waiting + 1):
+        assert stores[at].grant("x", f"o{at}", 30.0, True) is None
+    asked(server)
+    for at in range(waiting):
+        assert stores[at].release("x", f"o{at}", fence) is True
+        push = stores[at + 1].wait("x", f"o{at + 1}", 10.0)
+        assert isinstance(push, Push)
+        assert push.fence > fence
+        fence = push.fence
+    assert asked(server) == {"evalsha": waiting}  # the other of the two was the place in the queue
+    for store in stores:
+        store.close()
+
+
+def test_threads_share_one_connection(server: Redis) -> None:
+    before = resp.ask(server.port, "CLIENT", "LIST").count(b"\n")
+    with LockManager.from_url(server.url) as manager:
+        start = threading.Barrier(8)
+
+        def work(name: str) -> None:
+            start.wait(30)
+            for _ in range(20):
+                with manager.lock(name):
+                    pass
+
+        threads = [threading.Thread(target=work, args=(f"lock{at // 2}",)) for at in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert resp.ask(server.port, "CLIENT", "LIST").count(b"\n") == before + 1
+
+
+def test_a_server_that_lost_its_scripts_is_given_them_again(server: Redis) -> None:
+    with LockManager.from_url(server.url) as manager:
+        with manager.lock("x") as lease:
+            resp.ask(server.port, "SCRIPT", "FLUSH")
+            lease.extend()
+            resp.ask(server.port, "SCRIPT", "FLUSH")
+        resp.ask(server.port, "SCRIPT", "FLUSH")
+        with manager.lock("x"):
+            pass
+
+
+def test_every_key_has_a_time_to_live(server: Redis) -> None:
+    store = RedisStore(server.url, timeout=10.0)
+    store.grant("x", "holder", 30.0)
+    store.grant("x", "waiter", 30.0, True)
+    store.release("y", "holder", store.grant("y", "holder", 30.0) or 0)
+    keys = resp.ask(server.port, "KEYS", "*")
+    assert sorted(keys) == [
+        b"ringfence:{x}:lease",
+        b"ringfence:{x}:places",
+        b"ringfence:{x}:queue",
+        b"ringfence:{y}:lease",
+    ]
+    assert all(resp.ask(server.port, "PTTL", key.decode()) > 0 for key in keys)
+    store.close()
+
+
+def test_fences_grow_after_everything_was_lost(server: Redis) -> None:
+    store = RedisStore(server.url, timeout=10.0)
+    first = store.grant("x", "a", 30.0, False, 32)
+    resp.ask(server.port, "FLUSHALL")
+    second = store.grant("x", "b", 30.0, False, 32)
+    assert first is not None
+    assert second is not None
+    assert second > first
+    store.close()
+
+
+def test_a_grant_reserves_the_fences_it_asks_for(server: Redis) -> None:
+    """The server's clock may stand still, or behind: a lease is put there that is ahead of it."""
+    store = RedisStore(server.url, timeout=10.0)
+    ahead = 9 * 10**14
+    resp.ask(server.port, "SET", "ringfence:{x}:lease", f"0 {ahead} 32 ", "PX", 60_000)
+    assert store.grant("x", "a", 30.0, False, 7) == ahead + 32
+    assert store.release("x", "a", ahead + 32) is True
+    assert store.grant("x", "b", 30.0) == ahead + 32 + 7
+    assert store.grant("x", "c", 30.0, True, 5) is None
+    assert store.release("x", "b", ahead + 39) is True
+    push = store.wait("x", "c", 10.0)
+    assert push is not None
+    assert push.fence == ahead + 40
+    assert 0 <= push.age < 10
+    store.close()
