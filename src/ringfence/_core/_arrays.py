@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,13 @@ def is_column(array: NDArray[Any]) -> bool:
     return array.dtype.kind in "iuSUT"
 
 
-def columns_of(array: NDArray[Any]) -> Generator[Column]:
-    """Yield an array for which `is_column` as columns; what a masked array masks is null."""
+def column_of(array: NDArray[Any]) -> Column:
+    """Return an array for which `is_column` as a column; what a masked array masks is null."""
     _checks.one_dimension(array)
+    if type(array) is np.ndarray:
+        return Column(len(array), _layout(array, None), None)
     nulls = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
-    yield Column(len(array), _layout(np.asarray(array), nulls), nulls)
+    return Column(len(array), _layout(np.asarray(array), nulls), nulls)
 
 
 def _layout(array: NDArray[Any], nulls: NDArray[np.bool_] | None) -> Layout:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,53 +10,46 @@ from numpy.typing import NDArray
 Bytes: TypeAlias = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class Offsets:
+class Offsets(NamedTuple):
     """Row i is `data[offsets[i]:offsets[i + 1]]`; int32 or int64 offsets, one more than rows."""
 
     offsets: NDArray[Any]
     data: Bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
+class Views(NamedTuple):
     """Row i is a view of 16 bytes, which holds up to 12 bytes itself or says where in `buffers` its bytes are."""
 
     views: Bytes
     buffers: tuple[Bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(NamedTuple):
     """Row i is `items[i]`, an array of bytes; where `padded`, its trailing NULs do not count."""
 
     items: Bytes
     padded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Utf32:
+class Utf32(NamedTuple):
     """Row i is `characters[i]`, an array of uint32 code points whose trailing NULs do not count."""
 
     characters: NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
-class Strings:
+class Strings(NamedTuple):
     """Row i is `items[i]`, an array of NumPy's StringDType."""
 
     items: NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Integers:
+class Integers(NamedTuple):
     """Row i is `numbers[i]`, an integer of any type."""
 
     numbers: NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Dictionary:
+class Dictionary(NamedTuple):
     """Row i is row `indices[i]` of `values`; the indices are in range."""
 
     indices: NDArray[Any]

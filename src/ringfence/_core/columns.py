@@ -6,7 +6,6 @@ The GIL is released while a column is hashed, and `threads` splits it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,10 +60,13 @@ def hashes(keys: Any, threads: int = 1, kind: Kind = 0) -> Any:
 def hashes_and_nulls(keys: Any, threads: int = 1, kind: Kind = 0) -> tuple[Any, Any]:
     """Return the hash of each row, anything for a null; and a mask of the nulls, or None without any."""
     threads = 1 if callable(kind) else threads  # for a Python function holds the GIL
+    if isinstance(keys, np.ndarray):
+        column = _arrays.column_of(keys)
+        return _hashes(column, 0, threads, kind), _nulls(column)
     parts: list[Any] = []
     masks: list[Any] = []
     row = 0
-    with closing(_columns(keys)) as columns:
+    with closing(arrow.columns_of(keys)) as columns:
         for column in columns:
             parts.append(_hashes(column, row, threads, kind))
             nulls = _nulls(column)
@@ -73,10 +75,6 @@ def hashes_and_nulls(keys: Any, threads: int = 1, kind: Kind = 0) -> tuple[Any, 
     if len(parts) == 1:
         return parts[0], nulls
     return np.concatenate([np.empty(0, np.uint64), *parts]), np.concatenate([np.empty(0, np.bool_), *masks])
-
-
-def _columns(keys: Any) -> Generator[Column]:
-    return _arrays.columns_of(keys) if isinstance(keys, np.ndarray) else arrow.columns_of(keys)
 
 
 def _nulls(column: Column) -> Any:
