@@ -9,13 +9,24 @@ from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib.image
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence._core.points import PAD
+from ringfence.compat import envoy, ignite, memcached
 from ringfence.errors import BackendUnavailable, InvalidType, InvalidValue, UnknownNode
-from ringfence.placement import HashRing, Migration, NodeLoad, Transfer
+from ringfence.placement import (
+    HashRing,
+    JumpHash,
+    KeyDiff,
+    Maglev,
+    Migration,
+    NodeLoad,
+    Rendezvous,
+    Transfer,
+)
 from ringfence.placement.table import in_bytes, table
 
 SPACE = 1 << 64
@@ -206,3 +217,95 @@ def test_pictures_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(BackendUnavailable, match=r"pip install 'ringfence\[plot\]'"):
         grown().plan().draw(tmp_path / "plan.svg")
+
+
+# --- placements without arcs ------------------------------------------------------------------------------------
+
+
+def slow_plan(
+    old: Any, new: Any, keys: list[Any]
+) -> tuple[dict[str, Fraction], dict[str, Fraction], dict[Any, Fraction]]:
+    """Count one key after the other."""
+    one = Fraction(1, len(keys))
+    before, after = dict.fromkeys(old.nodes, Fraction(0)), dict.fromkeys(new.nodes, Fraction(0))
+    moves: dict[Any, Fraction] = {}
+    for key in keys:
+        source, target = old[key], new[key]
+        before[source] += one
+        after[target] += one
+        if source != target:
+            moves[source, target] = moves.get((source, target), Fraction(0)) + one
+    return before, after, moves
+
+
+@pytest.mark.parametrize("kind", [Maglev, Rendezvous, JumpHash, HashRing])
+def test_a_plan_counts_keys_where_there_are_no_arcs(kind: Any) -> None:
+    old, keys = kind(["a", "b", "c"]), [f"user:{i}" for i in range(700)]
+    for new in (old.with_node("d"), old.without_node("c"), old):
+        plan = KeyDiff(old, new).plan({"a": 1000, "b": 2000, "c": 3000}, keys=keys)
+        before, after, moves = slow_plan(old, new, keys)
+        assert {node.name: node.before for node in plan.nodes if node.before is not None} == before
+        assert {node.name: node.after for node in plan.nodes if node.after is not None} == after
+        assert {(move.source, move.target): move.part for move in plan.transfers} == moves
+        assert plan.fraction == float(sum(moves.values()))
+        assert plan.arcs is None
+        assert sum(node.bytes_after or 0 for node in plan.nodes) == 6000
+        assert plan.headline().startswith(f"{plan.fraction:.2%} of the keys move, about ")
+
+
+def test_without_keys_a_plan_counts_those_that_the_fraction_looks_at() -> None:
+    old = Maglev(["a", "b", "c"])
+    diff = old.diff(old.with_node("d"))
+    plan = diff.plan()
+    assert plan.fraction == diff.fraction == float(diff.affected(np.arange(1 << 16)).mean())
+    assert plan.as_dict()["arcs"] is None
+    assert " arcs" not in str(plan)
+
+
+def test_from_no_node_and_to_none_all_keys_move() -> None:
+    some, none = HashRing(["a", "b"], hash="md5"), HashRing()
+    plan = KeyDiff(none, some).plan({})
+    assert [(move.source, move.target) for move in plan.transfers] == [(None, "a"), (None, "b")]
+    assert plan.fraction == 1.0
+    plan = KeyDiff(some, none).plan({"a": 5, "b": 7})
+    assert [(move.source, move.target, move.bytes) for move in plan.transfers] == [
+        ("a", None, 5),
+        ("b", None, 7),
+    ]
+
+
+def test_a_plan_of_no_keys_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="no keys"):
+        KeyDiff(Maglev(["a"]), Maglev(["b"])).plan(keys=[])
+
+
+def test_a_change_of_memcached_servers_is_planned_exactly() -> None:
+    old = memcached.ring({"10.0.0.1:11211": 1, "10.0.0.2:11211": 1}, client="libketama")
+    new = old.with_node("10.0.0.3:11211")
+    plan = old.diff(new).plan({"10.0.0.1:11211": 10**9, "10.0.0.2:11211": 10**9})
+    keys = [f"key:{i}" for i in range(20_000)]
+    before, after, moves = slow_plan(old, new, keys)
+    assert (plan.arcs or 0) > 0
+    assert plan.fraction == old.diff(new).fraction
+    assert sum(node.after or 0 for node in plan.nodes) == 1
+    for node in plan.nodes:
+        assert float(node.before or 0) == pytest.approx(float(before.get(node.name, 0)), abs=0.02)
+        assert float(node.after or 0) == pytest.approx(float(after[node.name]), abs=0.02)
+    for move in plan.transfers:
+        assert float(move.part) == pytest.approx(float(moves.get((move.source, move.target), 0)), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("old", "slots"),
+    [(envoy.maglev(["10.0.0.1:80", "10.0.0.2:80"], 251), 251), (ignite.rendezvous(["a", "b", "c"], 64), 64)],
+    ids=["maglev", "ignite"],
+)
+def test_slots_of_other_systems_are_counted_exactly(old: Any, slots: int) -> None:
+    new = old.with_node("10.0.0.9:80")
+    plan = old.diff(new).plan()
+    assert plan.arcs is None
+    assert sum(node.before or 0 for node in plan.nodes) == sum(node.after or 0 for node in plan.nodes) == 1
+    assert all(
+        slots % part.denominator == 0 for node in plan.nodes for part in (node.before, node.after) if part
+    )
+    assert 0 < plan.fraction == old.diff(new).fraction < 1

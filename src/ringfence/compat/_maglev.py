@@ -14,8 +14,9 @@ from ringfence._core.hashing import xxh64, xxh64_many
 from ringfence.compat._arguments import integer, key_bytes, key_list, members, whole
 from ringfence.compat._envoy_bounded import Loads, choose
 from ringfence.compat._ring import distinct
-from ringfence.compat._snapshot import Moves, Snapshot, differing
+from ringfence.compat._snapshot import Moves, Snapshot
 from ringfence.errors import InvalidType, InvalidValue
+from ringfence.placement.shares import counted
 
 _MOST_SLOTS = 5000011
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -112,7 +113,7 @@ class Maglev(Snapshot):
             raise InvalidValue(
                 f"tables of {self._size} and {new._size} slots cannot be compared slot by slot"
             )
-        return Moves(self, new, float(differing(self, self._table, new, new._table).mean()))
+        return Moves(self, new, counted(self.nodes, self._table, new.nodes, new._table))
 
     def _made(self, members: dict[str, Any]) -> Self:
         return type(self)(checked_hosts(members), self._size)

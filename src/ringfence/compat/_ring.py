@@ -152,7 +152,8 @@ class Ring(Snapshot):
             raise InvalidValue(
                 f"rings of {self._rule.name} and {new._rule.name} hash keys differently; look keys up in both"
             )
-        return Moves(self, new, Migration(self._batch, new._batch).fraction)
+        migration = Migration(self._batch, new._batch)
+        return Moves(self, new, migration.shares, len(migration))
 
     def _made(self, members: dict[str, Any]) -> Self:
         return cast("Self", self._make(members))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ringfence.errors import InvalidValue, UnknownNode
 from ringfence.placement.node import Node
+from ringfence.placement.plan import Plan
+from ringfence.placement.shares import Shares, positions
 
 
 class Snapshot:
@@ -105,13 +107,31 @@ class Moves:
     Args:
         old: the placement before.
         new: the placement after.
+        shares: what moves from where to where when keys are spread evenly.
+        arcs: of the circle, in which it moves, where there is one.
+
+    Attributes:
         fraction: the part of all keys that moves, 0.0 to 1.0, when they are spread evenly; exact but for the rounding
             to a float.
     """
 
-    def __init__(self, old: Snapshot, new: Snapshot, fraction: float) -> None:
+    def __init__(self, old: Snapshot, new: Snapshot, shares: Shares, arcs: int | None = None) -> None:
         self._old, self._new = old, new
-        self.fraction = fraction
+        self._shares, self._arcs = shares, arcs
+        self.fraction = shares.fraction
+
+    def plan(self, sizes: Mapping[str, int] | None = None) -> Plan:
+        """Return a dry run, to be shown as a table or as a picture.
+
+        Args:
+            sizes: the bytes on each node of the old placement, where bytes are to be estimated too.
+
+        Raises:
+            InvalidType: a size is no int.
+            InvalidValue: a size is below 0, or that of a node is missing.
+            UnknownNode: a size is given for a node that the old placement does not have.
+        """
+        return Plan(self._shares, sizes, self._arcs)
 
     def moves_key(self, key: Any) -> bool:
         """Tell whether the owner of `key` changes; raises what looking it up does."""
@@ -120,15 +140,13 @@ class Moves:
     def affected(self, keys: Iterable[Any]) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes; takes and raises what `lookup_many` does."""
         items = keys if isinstance(keys, np.ndarray | str | bytes) else list(keys)
-        return differing(self._old, self._old.lookup_many(items), self._new, self._new.lookup_many(items))
+        names = sorted({*self._old.nodes, *self._new.nodes})
+        before, after = (
+            positions(names, placement.nodes, placement.lookup_many(items))
+            for placement in (self._old, self._new)
+        )
+        moved: NDArray[np.bool_] = before != after
+        return moved
 
     def __repr__(self) -> str:
         return f"<Moves of {self.fraction:.2%} of the keys>"
-
-
-def differing(old: Snapshot, before: Any, new: Snapshot, after: Any) -> NDArray[np.bool_]:
-    """Tell of two arrays of indices into the nodes of two placements where they name different nodes."""
-    position = {name: index for index, name in enumerate(dict.fromkeys((*old.nodes, *new.nodes)))}
-    first, second = (np.array([position[name] for name in placement.nodes]) for placement in (old, new))
-    moved: NDArray[np.bool_] = first[before] != second[after]
-    return moved

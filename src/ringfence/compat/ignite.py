@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringfence.compat._arguments import integer, key_list, members, utf8, whole
-from ringfence.compat._snapshot import Moves, Snapshot, differing
+from ringfence.compat._snapshot import Moves, Snapshot
 from ringfence.errors import InvalidType, InvalidValue
+from ringfence.placement.shares import counted
 
 _INT, _LONG = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _MOST_PARTITIONS = 65000
@@ -100,8 +101,7 @@ class Rendezvous(Snapshot):
             raise InvalidValue(
                 f"{self._partitions} and {new._partitions} partitions cannot be compared one by one"
             )
-        moved = differing(self, self._order[:, 0], new, new._order[:, 0])
-        return Moves(self, new, float(moved.mean()))
+        return Moves(self, new, counted(self.nodes, self._order[:, 0], new.nodes, new._order[:, 0]))
 
     def _made(self, members: dict[str, Any]) -> Self:
         if any(weight != 1 for weight in members.values()):

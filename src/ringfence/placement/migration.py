@@ -15,8 +15,8 @@ from ringfence._core.arrow import Keys
 from ringfence._core.hashing import key_hash
 from ringfence._core.points import Points, Words
 from ringfence.placement import arcs
-from ringfence.placement.arguments import checked_sizes
 from ringfence.placement.plan import Plan
+from ringfence.placement.shares import Shares
 
 
 class Move(NamedTuple):
@@ -85,10 +85,15 @@ class Migration:
         names = ((self._names[source], self._names[target]) for source, target in found)
         return dict(zip(names, totals, strict=True))
 
+    @property
+    def shares(self) -> Shares:
+        """`before`, `after` and `totals` in one."""
+        return Shares(self.before, self.after, self.totals)
+
     @cached_property
     def fraction(self) -> float:
         """The part of the hash space that moves, 0.0 to 1.0; exact but for the rounding to a float."""
-        return float(sum(self.totals.values()))
+        return self.shares.fraction
 
     def transfer(self, sizes: Mapping[str, int]) -> dict[tuple[str | None, str | None], int]:
         """Estimate how many bytes move from each source to each target, the pairs of `totals`.
@@ -104,11 +109,7 @@ class Migration:
             InvalidValue: a size is below 0, or that of a node is missing.
             UnknownNode: a size is given for a node that the old ring does not have.
         """
-        held = checked_sizes(sizes, tuple(self.before))
-        return {
-            (source, target): 0 if source is None else round(held[source] * part / self.before[source])
-            for (source, target), part in self.totals.items()
-        }
+        return self.shares.transfer(sizes)
 
     def plan(self, sizes: Mapping[str, int] | None = None) -> Plan:
         """Return a dry run, to be shown as a table or as a picture; raises what `transfer` does.
@@ -116,7 +117,7 @@ class Migration:
         Args:
             sizes: the bytes on each node of the old ring, where bytes are to be estimated too.
         """
-        return Plan(self, sizes)
+        return Plan(self.shares, sizes, len(self))
 
     def moves_key(self, key: str | bytes | int) -> bool:
         """Tell whether the owner of `key` changes.

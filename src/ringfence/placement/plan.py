@@ -1,4 +1,4 @@
-"""A dry run of a change from one ring to another: what each node has before and after, and what moves."""
+"""A dry run of a change: what each node has before and after, and what moves."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ringfence.placement import plot
+from ringfence.placement.shares import Shares
 from ringfence.placement.table import in_bytes, percent, table
-
-if TYPE_CHECKING:
-    from ringfence.placement.migration import Migration
 
 
 class NodeLoad(NamedTuple):
     """What a node has before and after a change.
 
-    `before` and `after` are its exact parts of the hash space; None where that ring does not have the node. The bytes
-    are estimates, and None where no sizes were given.
+    `before` and `after` are its parts of the keys; None where that placement does not have the node. The bytes are
+    estimates, and None where no sizes were given.
     """
 
     name: str
@@ -32,8 +30,8 @@ class NodeLoad(NamedTuple):
 class Transfer(NamedTuple):
     """What moves from one node to another.
 
-    `part` is the exact part of the hash space, `bytes` an estimate, None where no sizes were given. `source` is None
-    when the old ring had no node, `target` when the new one has none.
+    `part` is the part of the keys, `bytes` an estimate, None where no sizes were given. `source` is None when the old
+    placement had no node, `target` when the new one has none.
     """
 
     source: str | None
@@ -43,38 +41,42 @@ class Transfer(NamedTuple):
 
 
 class Plan:
-    """A dry run of a change from one ring to another; made by `Migration.plan`, and `print` shows it as a table.
+    """A dry run of a change from one placement to another, which `print` shows as a table.
+
+    Made by the `plan` of a diff. Between rings all parts are exact; `KeyDiff.plan` counts keys.
 
     Attributes:
-        nodes: a `NodeLoad` for each node of both rings, sorted by name.
+        nodes: a `NodeLoad` for each node of both placements, sorted by name.
         transfers: a `Transfer` for each pair of nodes between which something moves, sorted by names.
         fraction: the part of all keys that moves, 0.0 to 1.0.
-        arcs: in how many arcs it moves.
+        arcs: in how many arcs it moves; None where the placements have none.
         bytes: how many bytes move, estimated; None where no sizes were given.
     """
 
-    def __init__(self, migration: Migration, sizes: Mapping[str, int] | None = None) -> None:
-        moved = None if sizes is None else migration.transfer(sizes)
-        self.fraction, self.arcs = migration.fraction, len(migration)
+    def __init__(
+        self, shares: Shares, sizes: Mapping[str, int] | None = None, arcs: int | None = None
+    ) -> None:
+        moved = None if sizes is None else shares.transfer(sizes)
+        self.fraction, self.arcs = shares.fraction, arcs
         self.bytes = None if moved is None else sum(moved.values())
         self.transfers = tuple(
             Transfer(source, target, part, None if moved is None else moved[source, target])
-            for (source, target), part in migration.totals.items()
+            for (source, target), part in shares.totals.items()
         )
-        names = sorted({*migration.before, *migration.after})
-        self.nodes = tuple(NodeLoad(*row) for row in self._loads(names, migration, sizes))
+        names = sorted({*shares.before, *shares.after})
+        self.nodes = tuple(NodeLoad(*row) for row in self._loads(names, shares, sizes))
 
     def _loads(
-        self, names: list[str], migration: Migration, sizes: Mapping[str, int] | None
+        self, names: list[str], shares: Shares, sizes: Mapping[str, int] | None
     ) -> Iterator[tuple[Any, ...]]:
         gained: Counter[str | None] = Counter()
         for source, target, _, count in self.transfers:
             gained[source] -= count or 0
             gained[target] += count or 0
         for name in names:
-            shares = migration.before.get(name), migration.after.get(name)
+            parts = shares.before.get(name), shares.after.get(name)
             held = None if sizes is None else sizes.get(name, 0)
-            yield name, *shares, held, None if held is None else held + gained[name]
+            yield name, *parts, held, None if held is None else held + gained[name]
 
     def draw(self, path: str | PathLike[str]) -> None:
         """Draw the load of each node before and after, and what moves from where to where.
@@ -104,7 +106,8 @@ class Plan:
     def headline(self) -> str:
         """Return in one line how much moves."""
         size = "" if self.bytes is None else f", about {in_bytes(self.bytes)}"
-        return f"{percent(self.fraction)} of the keys move in {self.arcs:,} arcs{size}"
+        arcs = "" if self.arcs is None else f" in {self.arcs:,} arcs"
+        return f"{percent(self.fraction)} of the keys move{arcs}{size}"
 
     def _node_table(self) -> str:
         sized = self.bytes is not None

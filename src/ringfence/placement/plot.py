@@ -43,7 +43,7 @@ def draw(plan: Plan, path: str | PathLike[str]) -> None:
     if file.suffix.lower() not in FORMATS:
         raise InvalidValue(f"a picture is a file named *.svg or *.png, not {str(file)!r}")
     if not plan.nodes:
-        raise InvalidValue("neither ring has a node, so there is nothing to draw")
+        raise InvalidValue("neither placement has a node, so there is nothing to draw")
     try:
         import matplotlib
     except ImportError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ringfence.placement.node import Node
+from ringfence.placement.plan import Plan
 
 
 @runtime_checkable
@@ -27,6 +28,9 @@ class Diff(Protocol):
 
     def affected(self, keys: Iterable[str | bytes | int]) -> NDArray[np.bool_]:
         """Tell of each key of a batch whether its owner changes."""
+
+    def plan(self, sizes: Mapping[str, int] | None = None) -> Plan:
+        """Return a dry run: what each node has before and after, and what moves from where to where."""
 
 
 @runtime_checkable
