@@ -1,6 +1,7 @@
 """The asyncio faces of ringfence, under the names that the synchronous ones have."""
 
 from ringfence.aio.locks import Lease, Lock, LockManager
+from ringfence.aio.membership import Membership
 from ringfence.aio.transactions import Transaction, TransactionManager
 
-__all__ = ["Lease", "Lock", "LockManager", "Transaction", "TransactionManager"]
+__all__ = ["Lease", "Lock", "LockManager", "Membership", "Transaction", "TransactionManager"]

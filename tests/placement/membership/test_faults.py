@@ -11,9 +11,9 @@ import pytest
 
 from ringfence.placement import HashRing, Node
 from ringfence.placement.membership import Membership
+from ringfence.testing.proxy import Proxy
 from ringfence.testing.servers import Etcd, Redis, SingleServer, ZooKeeper
 from tests.placement.membership.conftest import without
-from tests.placement.membership.proxy import HOST, Proxy
 from tests.placement.membership.registrant import Registrant
 
 pytestmark = pytest.mark.servers
@@ -35,7 +35,7 @@ def server(request: pytest.FixtureRequest, private_server: Any) -> SingleServer:
 
 def group(server: SingleServer, port: int | None = None) -> str:
     kind = type(server).__name__.lower()
-    base = f"{kind}://{HOST}:{port or server.port}"
+    base = f"{kind}://127.0.0.1:{port or server.port}"
     return f"{base}/0?group=shards" if kind == "redis" else f"{base}/shards"
 
 
@@ -169,9 +169,22 @@ def test_a_paused_server_makes_the_ring_old_and_not_wrong(server: SingleServer) 
             seen.until("a", "b")
 
 
-@pytest.mark.parametrize(
-    "fault", [Proxy.cut, pytest.param(Proxy.hold, marks=pytest.mark.slow)], ids=["cut", "silent"]
-)
+def cut(proxy: Proxy) -> None:
+    proxy.refuse()
+    proxy.cut()
+
+
+def heal(proxy: Proxy) -> None:
+    proxy.flow()
+    proxy.accept()
+
+
+def fall_silent(proxy: Proxy) -> None:
+    proxy.hold()
+    proxy.refuse()
+
+
+@pytest.mark.parametrize("fault", [cut, pytest.param(fall_silent, marks=pytest.mark.slow)])
 def test_a_watch_that_comes_back_goes_on(server: SingleServer, fault: Callable[[Proxy], None]) -> None:
     with ExitStack() as stack:
         proxy = stack.enter_context(Proxy(server.port))
@@ -184,7 +197,7 @@ def test_a_watch_that_comes_back_goes_on(server: SingleServer, fault: Callable[[
         assert seen.membership.ring.nodes == ("a",)
         age = seen.membership.age
         seen.until_true(lambda: seen.membership.age > age)
-        proxy.heal()
+        heal(proxy)
         seen.until("a", "b")
         assert seen.membership.error is None
         stack.enter_context(Registrant(group(server), "c", ttl=60))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 from ringfence.errors import InvalidType
 from ringfence.placement.protocol import Diff, Placement
@@ -28,6 +29,13 @@ class Change(NamedTuple):
 Callback: TypeAlias = Callable[[Placement, Placement, Diff], object]
 
 
+class Waker(Protocol):
+    """Who waits otherwise than in a thread."""
+
+    def wake(self) -> None:
+        """Look again; called by another thread, and must not wait."""
+
+
 class Board:
     """Where rings are published: readers take the newest without a lock, listeners hear of every one.
 
@@ -41,12 +49,13 @@ class Board:
         self.closed = False
         self._callbacks: list[Callback] = []
         self._news = threading.Condition()
+        self._wakers: weakref.WeakSet[Waker] = weakref.WeakSet()
 
     def publish(self, ring: Placement) -> None:
         """Put `ring` in place of the newest, and tell the listeners."""
         with self._news:
             old, self.ring = self.ring, ring
-            self._news.notify_all()
+            self._notify()
             callbacks = list(self._callbacks)
         if callbacks:
             diff = old.diff(ring)
@@ -63,13 +72,23 @@ class Board:
         """Let everyone who waits for a newer ring go."""
         with self._news:
             self.closed = True
-            self._news.notify_all()
+            self._notify()
+
+    def wake(self, waker: Waker) -> None:
+        """Call `waker.wake()` at every change and at the end, for as long as somebody refers to it."""
+        with self._news:
+            self._wakers.add(waker)
 
     def newer(self, than: Placement, timeout: float | None) -> Placement | None:
         """Wait for a ring other than `than`; return None if there is none in time, or will be none."""
         with self._news:
             self._news.wait_for(lambda: self.ring is not than or self.closed, timeout)
             return self.ring if self.ring is not than else None
+
+    def _notify(self) -> None:
+        self._news.notify_all()
+        for waker in self._wakers:
+            waker.wake()
 
 
 class Changes:

@@ -57,6 +57,9 @@ class Membership:
         watch: whether to start the thread; without it, call `refresh`.
         clock: seconds on a clock that never goes back.
 
+    Attributes:
+        board: where the rings are published.
+
     Raises:
         InvalidType: an argument of another type.
         InvalidValue: an argument out of bounds, or the source lists what are no nodes.
@@ -78,10 +81,10 @@ class Membership:
         first = check_ring(HashRing() if ring is None else ring)
         window, hold = check_seconds("debounce", debounce, 0), check_seconds("hold", hold, 0)
         check_seconds("poll", poll, 0.01)
-        self._board = Board(first)
+        self.board = Board(first)
         self._follower = Follower(
             source,
-            self._board,
+            self.board,
             lambda nodes: Debounce(nodes, window, hold, allow_empty),
             poll,
             allow_empty,
@@ -107,7 +110,8 @@ class Membership:
         """Open a membership on the source that a URL names, with the options of the constructor.
 
         - `file:///etc/nodes.json`: a JSON or YAML file
-        - `redis://host:6379/0?group=name`
+        - `memory://name`: in this process
+        - `redis://host:6379/0?group=name`, `rediss://` and `unix://` likewise
         - `zookeeper://host:2181,host:2181/path`
         - `etcd://host:2379,host:2379/prefix`
 
@@ -121,7 +125,7 @@ class Membership:
     @property
     def ring(self) -> Placement:
         """The newest ring: an immutable snapshot."""
-        return self._board.ring
+        return self.board.ring
 
     @property
     def epoch(self) -> int:
@@ -129,7 +133,7 @@ class Membership:
 
         It counts the changes of this membership; that of another process has an epoch of its own.
         """
-        return self._board.ring.epoch
+        return self.board.ring.epoch
 
     @property
     def error(self) -> Exception | None:
@@ -150,11 +154,11 @@ class Membership:
         Raises:
             InvalidType: `callback` cannot be called.
         """
-        self._board.listen(callback)
+        self.board.listen(callback)
 
     def changes(self) -> Changes:
         """Return an iterator over the changes `(old, new, diff)` from now on, until the membership is closed."""
-        return Changes(self._board)
+        return Changes(self.board)
 
     def suspicion(self, name: str) -> float:
         """Return how much a node of the ring is suspected to be dead, by the silence of its registration.
@@ -210,7 +214,7 @@ class Membership:
         Raises:
             StoreError: a registration could not be taken out, and its ttl will end it; all else is closed all the same.
         """
-        self._board.close()
+        self.board.close()
         if self._process != os.getpid():
             return
         try:
@@ -247,5 +251,5 @@ class Membership:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._board.closed else f"{self.age:.1f} s old"
+        state = "closed" if self.board.closed else f"{self.age:.1f} s old"
         return f"<Membership of {len(self.ring.nodes)} nodes, epoch={self.epoch}, {state}>"
