@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from ringfence.aio.cancelling import CancelOnLost
 from ringfence.aio.lock_store import on_loop
 from ringfence.aio.waiter import TaskWaiter
-from ringfence.errors import InvalidType, StoreError
+from ringfence.errors import InvalidType, LeaseLost, StoreError
 from ringfence.locks.acquire import Granted
 from ringfence.locks.arguments import check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease
 from ringfence.locks.lock import BaseLock
+from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_async_store
 from ringfence.locks.renewal import renew
 from ringfence.locks.session import LONGEST_WAIT, Session
@@ -26,6 +29,9 @@ from ringfence.protocol import Call, Effects, arun, now
 
 if TYPE_CHECKING:
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class LoopSession(Session):
@@ -162,6 +168,13 @@ class Lock(BaseLock[Lease]):
 
     _lease = Lease
 
+    def __init__(
+        self, session: Session, name: str, ttl: float, renew: bool, cancel_on_lost: bool = False
+    ) -> None:
+        super().__init__(session, name, ttl, renew)
+        self._cancel_on_lost = bool(cancel_on_lost)
+        self._blocks: weakref.WeakKeyDictionary[Lease, CancelOnLost] = weakref.WeakKeyDictionary()
+
     async def acquire(self, blocking: bool = True, timeout: float | None = None) -> Lease | None:
         """Take the lock; see `ringfence.Lock.acquire`.
 
@@ -180,13 +193,19 @@ class Lock(BaseLock[Lease]):
         lease = await self.acquire()
         assert lease is not None
         self._entered.push(asyncio.current_task(), lease)
+        if self._cancel_on_lost:
+            self._blocks[lease] = CancelOnLost(lease)
         return lease
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lease = self._entered.pop(asyncio.current_task(), self._name)
+        block = self._blocks.pop(lease, None)
+        lost = block is not None and block.leave(error)
         await arun(self._leaving(lease, error))
+        if lost:
+            raise LeaseLost(lease.name, lease.fence) from error
 
 
 class LockManager:
@@ -219,14 +238,45 @@ class LockManager:
         """
         return cls(open_async_store(url))
 
-    def lock(self, name: str, ttl: float = 10.0, renew: bool = True) -> Lock:
+    def lock(self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False) -> Lock:
         """Return a lock; nothing is asked of the store yet. See `ringfence.LockManager.lock`.
+
+        Args:
+            name: 1 to 255 bytes in UTF-8.
+            ttl: seconds after which a lease ends unless it is renewed, from 10 ms to a day.
+            renew: whether leases are renewed, each third of the ttl, until they are released.
+            cancel_on_lost: cancel the task in an `async with` block when its lease is lost; the block then raises
+                `LeaseLost`.
 
         Raises:
             InvalidType: an argument has the wrong type.
             InvalidValue: an argument is out of bounds.
         """
-        return Lock(self._session, name, ttl, renew)
+        return Lock(self._session, name, ttl, renew, cancel_on_lost)
+
+    def locked(
+        self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False
+    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
+        """Decorate a coroutine function so that each call holds a lock; see `ringfence.LockManager.locked`.
+
+        Raises:
+            InvalidType: an argument has the wrong type, or a plain function is decorated.
+            InvalidValue: an argument is out of bounds, or the name has a field that is no parameter.
+        """
+        check_ttl(ttl)
+
+        def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+            check_function(function, coroutine=True)
+            naming = Naming(name, function)
+
+            @functools.wraps(function)
+            async def call(*arguments: P.args, **named: P.kwargs) -> T:
+                async with self.lock(naming(*arguments, **named), ttl, renew, cancel_on_lost=cancel_on_lost):
+                    return await function(*arguments, **named)
+
+            return call
+
+        return decorate
 
     async def leases(self) -> list[Holder]:
         """Return all locks of the store that are held, by whomever.

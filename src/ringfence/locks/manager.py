@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
 from ringfence.errors import StoreError
+from ringfence.locks.arguments import check_ttl
 from ringfence.locks.lock import Lock
+from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_store
 from ringfence.locks.session import ThreadSession
 from ringfence.locks.stores import Holder, LockStore
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import run
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class LockManager:
@@ -61,6 +68,40 @@ class LockManager:
             InvalidValue: an argument is out of bounds.
         """
         return Lock(self._session, name, ttl, renew)
+
+    def locked(
+        self, name: str, ttl: float = 10.0, renew: bool = True
+    ) -> Callable[[Callable[P, T]], Callable[P, T]]:
+        """Decorate a function so that each call holds a lock; a call waits for it.
+
+        ::
+
+            @manager.locked("account:{number}")
+            def pay(number, amount): ...
+
+        Args:
+            name: the lock; `{parameter}` stands for an argument of the call.
+            ttl: as of `lock`.
+            renew: as of `lock`.
+
+        Raises:
+            InvalidType: an argument has the wrong type, or a coroutine function is decorated.
+            InvalidValue: an argument is out of bounds, or the name has a field that is no parameter.
+        """
+        check_ttl(ttl)
+
+        def decorate(function: Callable[P, T]) -> Callable[P, T]:
+            check_function(function, coroutine=False)
+            naming = Naming(name, function)
+
+            @functools.wraps(function)
+            def call(*arguments: P.args, **named: P.kwargs) -> T:
+                with self.lock(naming(*arguments, **named), ttl, renew):
+                    return function(*arguments, **named)
+
+            return call
+
+        return decorate
 
     def leases(self) -> list[Holder]:
         """Return all locks of the store that are held, by whomever.
