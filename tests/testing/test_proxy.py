@@ -124,16 +124,19 @@ def test_hold_keeps_replies(proxy: Proxy, server: EchoServer, client: socket.soc
     assert answer(client) == b"HELD\n"
 
 
-def test_hold_keeps_the_end_of_a_connection(proxy: Proxy, server: EchoServer, client: socket.socket) -> None:
+@pytest.mark.parametrize("last", [b"", b"last\n"])
+def test_hold_keeps_the_end_of_a_connection(
+    proxy: Proxy, server: EchoServer, client: socket.socket, last: bytes
+) -> None:
     proxy.hold()
-    client.sendall(b"last\n")
+    client.sendall(last)
     client.close()
     time.sleep(SOON)
     assert server.ends == []
     assert server.read == [b"hello\n"]
     proxy.flow()
     server.ended()
-    assert server.read == [b"hello\n", b"last\n"]
+    assert b"".join(server.read) == b"hello\n" + last
 
 
 def test_hold_keeps_a_reset(proxy: Proxy, server: EchoServer, client: socket.socket) -> None:
@@ -242,6 +245,7 @@ def test_close_ends_the_thread(server: EchoServer) -> None:
     before = threading.active_count()
     proxy = Proxy(server.server_address[1])
     with connect(proxy) as client:
+        assert ask(client, b"hello\n") == b"HELLO\n"
         proxy.close()
         proxy.close()
         with pytest.raises(ConnectionResetError):
