@@ -4,22 +4,12 @@ Without a compiler the build goes on and installs the pure twin. `RINGFENCE_REQU
 """
 
 import os
+from runpy import run_path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILED = (
-    "columns",
-    "digests",
-    "hashing",
-    "points",
-    "leases",
-    "jump",
-    "maglev",
-    "rendezvous",
-    "probes",
-    "anchor",
-)
+COMPILED = run_path("src/ringfence/_core/_twins.py")["MODULES"]
 
 extensions = cythonize(
     [

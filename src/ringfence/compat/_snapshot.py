@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence.errors import InvalidValue, UnknownNode
+from ringfence.errors import InvalidValue
+from ringfence.placement.names import Names
 from ringfence.placement.node import Node
 from ringfence.placement.plan import Plan
 from ringfence.placement.shares import Shares, positions
 
 
-class Snapshot:
+class Snapshot(Names):
     """An immutable placement of another system, made of its nodes in their order.
 
     `len()` gives the number of nodes, `"a" in placement` asks for a name, and iterating gives the names.
@@ -39,11 +40,6 @@ class Snapshot:
     def nodes(self) -> tuple[str, ...]:
         """The names of the nodes, in the order given: `nodes[lookup_many([key])[0]]` is the owner of `key`."""
         return self._nodes
-
-    @property
-    def epoch(self) -> int:
-        """Which version of the membership this is: 0, and one more for each change."""
-        return self._epoch
 
     def node(self, name: str) -> Node:
         """Return a node with its weight.
@@ -84,21 +80,8 @@ class Snapshot:
         changed._epoch = self._epoch + 1
         return changed
 
-    def _known(self, name: str) -> str:
-        if name not in self:
-            raise UnknownNode(name, self._nodes)
-        return name
-
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
-
-    __reversed__ = None  # or reversed() would look up the keys len(self) - 1 to 0
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._members
+    def _has(self, name: str) -> bool:
+        return name in self._members
 
 
 class Moves:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from ringfence._core.hashing import KEY, key_hash_many
 from ringfence.errors import InvalidValue, UnknownNode
 from ringfence.placement.arguments import integer, one_node
 from ringfence.placement.key_diff import KeyDiff
+from ringfence.placement.names import Names
 from ringfence.placement.node import Node
 from ringfence.placement.protocol import Placement
 from ringfence.placement.zones import spread
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ringfence._core._kernel_hash import Kind
 
 
-class Snapshot:
+class Snapshot(Names):
     """Base of the placements: an immutable snapshot of nodes, an epoch and some options.
 
     The compiled class that a placement derives from besides does the look-ups. `len()` gives the number of nodes,
@@ -34,7 +34,6 @@ class Snapshot:
         __slots__ = ()
     _members: tuple[Node, ...]
     _positions: dict[str, int]
-    _epoch: int
 
     @property
     def kind(self) -> Kind:
@@ -70,11 +69,6 @@ class Snapshot:
     def _options(self) -> dict[str, Any]:
         """Return the arguments of the constructor besides nodes and epoch."""
         return {}
-
-    @property
-    def epoch(self) -> int:
-        """Which version of the membership this is; each change makes it one more."""
-        return self._epoch
 
     def node(self, name: str) -> Node:
         """Return a node with its weight and zone.
@@ -198,16 +192,8 @@ class Snapshot:
     def _find(self, name: str) -> int | None:
         return self._positions.get(name)
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._find(name) is not None
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.nodes)
-
-    __reversed__ = None  # or reversed() would look up the keys len(self) - 1 to 0
+    def _has(self, name: str) -> bool:
+        return self._find(name) is not None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
