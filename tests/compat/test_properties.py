@@ -7,6 +7,7 @@ import copy
 import json
 import pickle
 import random
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,21 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ringfence.compat import envoy, guava, haproxy, hdfs, ignite, kafka
+from ringfence.compat import (
+    envoy,
+    fastring,
+    guava,
+    haproxy,
+    hashring,
+    hdfs,
+    ignite,
+    kafka,
+    memcached,
+    tooz,
+    uhashring,
+)
 from ringfence.compat.cassandra import TokenRing
+from ringfence.errors import InvalidType, InvalidValue
 from ringfence.placement import Node
 from tests.compat.slow_rings import TWINS, haproxy_owner
 from tests.compat.test_ring import KEEPING, RINGS, keys, names, pools
@@ -260,3 +274,34 @@ def test_pickled_copied_or_written_as_json_it_is_the_same(
 def test_a_changed_hdfs_ring_survives_too() -> None:
     ring = hdfs.ring(["a", "b"]).with_node(Node("c", 100.0))
     assert pickle.loads(pickle.dumps(ring)) == ring == hdfs.ring(["a", "b", "c"])
+
+
+# --- bad sets of nodes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_sets_of_nodes_that_cannot_be(name: str) -> None:
+    with pytest.raises(InvalidValue, match="at least one"):
+        EVERY[name]({})
+    for wrong in ("10.0.0.1\ud800:80", ""):
+        with pytest.raises(InvalidValue):
+            EVERY[name]({wrong: 1, "10.0.0.2:80": 1})
+    with pytest.raises(InvalidType):
+        EVERY[name]({5: 1})
+    alone = EVERY[name]({"10.0.0.1:80": 1})
+    assert set(owners(alone)) == {"10.0.0.1:80"}
+    assert alone.replicas("key", 3) == ("10.0.0.1:80",)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        memcached.ring,
+        *(partial(memcached.ring, client=client) for client in ("libmemcached", "spymemcached", "twemproxy")),
+        *(envoy.ring_hash, envoy.maglev, haproxy.ring, hdfs.ring, ignite.rendezvous),
+        *(uhashring.ring, hashring.ring, fastring.ring, tooz.ring),
+    ],
+)
+def test_a_node_named_twice_is_refused(make: Any) -> None:
+    with pytest.raises(InvalidValue, match="twice"):
+        make(["10.0.0.1:80", "10.0.0.2:80", "10.0.0.1:80"])

@@ -264,6 +264,13 @@ def test_maglev_wants_a_sensible_size(size: int) -> None:
         Maglev(["a"], table_size=size)
 
 
+@pytest.mark.slow
+def test_a_giant_table() -> None:
+    maglev = Maglev(["a", "b", "c"], table_size=16_777_213)
+    assert np.bincount(maglev.table).tolist() == [5_592_405, 5_592_404, 5_592_404]
+    assert [maglev.nodes[i] for i in maglev.lookup_many(KEYS)] == [maglev[key] for key in KEYS]
+
+
 def test_maglev_wants_a_slot_for_every_node() -> None:
     assert set(Maglev(dict.fromkeys("abcdefg", 1) | {"g": 1e-9}, table_size=7)) == set("abcdefg")
     assert sorted(Maglev({"a": 1e9, "b": 1, "c": 1}, table_size=3).table.tolist()) == [0, 1, 2]
