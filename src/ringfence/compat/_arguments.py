@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ringfence._core import _checks
 from ringfence.errors import InvalidType, InvalidValue
+from ringfence.placement.arguments import integer as integer  # the same for all systems
 
 T = TypeVar("T")
 MOST_POINTS = 1 << 24
 """Rings of more points, some gigabytes, are taken for mistakes."""
-
-
-def integer(what: str, value: Any, low: int, high: int | None = None) -> int:
-    """Return `value` as an int in low <= value <= high.
-
-    Raises:
-        InvalidType: it is no integer, or a bool.
-        InvalidValue: it is out of range.
-    """
-    if isinstance(value, bool):
-        raise InvalidType(f"{what} must be an int, not bool: {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InvalidType(f"{what} must be an int, not {type(value).__name__}: {value!r}") from None
-    if number < low:
-        raise InvalidValue(f"{what} must be at least {low}, not {number}")
-    if high is not None and number > high:
-        raise InvalidValue(f"{what} must be at most {high}, not {number}")
-    return number
 
 
 def point_count(count: int) -> int:

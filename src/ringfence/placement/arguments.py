@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, TypeAlias
 
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 from ringfence.placement.node import Node
@@ -37,13 +38,23 @@ def one_node(node: str | Node) -> Node:
     return node if isinstance(node, Node) else Node(node)
 
 
-def integer(what: str, value: SupportsIndex, low: int, high: int) -> int:
-    """Return `value` as an int in low <= value <= high; `what` names it in an error."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise InvalidType(f"{what} must be an int, not {type(value).__name__}: {value!r}")
-    number = value.__index__()
-    if not low <= number <= high:
-        raise InvalidValue(f"{what} must be in {low} <= {what} <= {high}, not {number}")
+def integer(what: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return `value` as an int in low <= value <= high; `what` names it in an error.
+
+    Raises:
+        InvalidType: it is no integer, or a bool.
+        InvalidValue: it is out of range.
+    """
+    if isinstance(value, bool):
+        raise InvalidType(f"{what} must be an int, not bool: {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InvalidType(f"{what} must be an int, not {type(value).__name__}: {value!r}") from None
+    if number < low:
+        raise InvalidValue(f"{what} must be at least {low}, not {number}")
+    if high is not None and number > high:
+        raise InvalidValue(f"{what} must be at most {high}, not {number}")
     return number
 
 
