@@ -27,7 +27,18 @@ from ringfence.errors import (
     TransactionError,
     UnknownNode,
 )
-from ringfence.locks import FileGuard, Guard, Lease, Lock, LockManager, MySqlGuard, PostgresGuard, RedisGuard
+from ringfence.locks import (
+    EtcdGuard,
+    FileGuard,
+    Guard,
+    Lease,
+    Lock,
+    LockManager,
+    MySqlGuard,
+    PostgresGuard,
+    RedisGuard,
+    ZooKeeperGuard,
+)
 from ringfence.placement import (
     AnchorHash,
     BoundedLoad,
@@ -53,6 +64,7 @@ __all__ = [
     "Cluster",
     "ClusterTransaction",
     "EmptyRing",
+    "EtcdGuard",
     "FenceRejected",
     "FileGuard",
     "Guard",
@@ -93,4 +105,5 @@ __all__ = [
     "TransactionError",
     "TransactionManager",
     "UnknownNode",
+    "ZooKeeperGuard",
 ]

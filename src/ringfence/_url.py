@@ -41,5 +41,19 @@ def sqlite_path(url: str) -> str:
     return path
 
 
+def hosts(url: str, known: tuple[str, ...]) -> tuple[list[str], str]:
+    """Return the hosts of `scheme://host:port,host:port/path`, each with its port, and the path without slashes around.
+
+    Raises:
+        InvalidType: `url` is not a string.
+        InvalidValue: it is no URL of a scheme that is known, names no host, or carries options.
+    """
+    _, rest = split(url, known)
+    listed, _, path = rest.partition("/")
+    if not all(listed.split(",")) or "?" in rest:
+        raise InvalidValue(f"{url!r} is not host:port,host:port/path behind its scheme")
+    return listed.split(","), path.strip("/")
+
+
 def _shown(schemes: tuple[str, ...]) -> str:
     return ", ".join(f"{scheme}://" for scheme in schemes)

@@ -59,6 +59,13 @@ def answer(place: str, asked: Any) -> Any:
         raise StoreError(f"{place} refused ({error!r})") from error
 
 
+def is_failure(result: Any) -> bool:
+    """Say whether an operation of a transaction is the one at which it failed."""
+    errors = _driver().exceptions
+    aside = (errors.RolledBackError, errors.RuntimeInconsistency)  # those before it, and those behind it
+    return isinstance(result, Exception) and not isinstance(result, aside)
+
+
 def end(client: Any) -> None:
     """End a session, at once if the servers can be reached, and close its client."""
     with suppress(_driver().exceptions.WriterNotClosedException):

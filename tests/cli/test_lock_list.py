@@ -1,6 +1,7 @@
 """`ringfence lock list` and `lock break`: who holds which lock, and an end to that."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ringfence.cli import main
 from ringfence.cli.lock import break_
 from ringfence.locks import Lease, LockManager
 from ringfence.locks.stores import Holder
+from ringfence.testing.servers import Server
 
 
 @pytest.fixture
@@ -33,13 +35,29 @@ def test_list_shows_the_locks_that_are_held(url: str, capsys: pytest.CaptureFixt
 
 
 def test_break_frees_the_lock_and_the_fence_goes_on(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with LockManager.from_url(url) as manager:
+    with LockManager.from_url(url) as manager, LockManager.from_url(url) as other:
         lease = manager.lock("job", ttl=60).acquire()
         assert lease is not None
         assert main(["lock", "break", "job", "--url", url, "--yes"]) == 0
         assert capsys.readouterr().out == f"broke 'job', held by owner {lease.owner}, fence {lease.fence}\n"
-        with manager.lock("job") as newer:
+        with other.lock("job") as newer:
             assert newer.fence > lease.fence
+        assert not lease.release()
+
+
+def test_the_commands_work_over_a_server(redis_server: Server, capfd: pytest.CaptureFixture[str]) -> None:
+    name, url = f"job of {os.getpid()}", redis_server.url
+    assert main(["lock", "run", name, "--url", url, "--", "sh", "-c", "echo $FENCE"]) == 0
+    fence = int(capfd.readouterr().out)
+    with LockManager.from_url(url) as manager:
+        lease = manager.lock(name, ttl=60).acquire()
+        assert lease is not None
+        assert lease.fence > fence
+        assert main(["lock", "run", name, "--url", url, "--no-wait", "--", "echo", "ran"]) == 124
+        assert main(["lock", "list", "--url", url]) == 0
+        assert f"{name}  {lease.owner}" in capfd.readouterr().out
+        assert main(["lock", "break", name, "--url", url, "--yes"]) == 0
+        assert f"fence {lease.fence}" in capfd.readouterr().out
         assert not lease.release()
 
 

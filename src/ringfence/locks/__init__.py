@@ -1,8 +1,27 @@
 """Locks: leases that end by themselves, fences that only grow, and guards that refuse stale ones."""
 
-from ringfence.locks.guards import FileGuard, Guard, MySqlGuard, PostgresGuard, RedisGuard
+from ringfence.locks.guards import (
+    EtcdGuard,
+    FileGuard,
+    Guard,
+    MySqlGuard,
+    PostgresGuard,
+    RedisGuard,
+    ZooKeeperGuard,
+)
 from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.manager import LockManager
 
-__all__ = ["FileGuard", "Guard", "Lease", "Lock", "LockManager", "MySqlGuard", "PostgresGuard", "RedisGuard"]
+__all__ = [
+    "EtcdGuard",
+    "FileGuard",
+    "Guard",
+    "Lease",
+    "Lock",
+    "LockManager",
+    "MySqlGuard",
+    "PostgresGuard",
+    "RedisGuard",
+    "ZooKeeperGuard",
+]

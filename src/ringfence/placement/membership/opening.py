@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ringfence import _redis
-from ringfence._url import split
+from ringfence._url import hosts, split
 from ringfence.errors import InvalidValue
 from ringfence.placement.membership.sources import Source
 from ringfence.placement.membership.sources.etcd import EtcdSource
@@ -32,11 +32,11 @@ def open_source(url: str) -> Source:
         case "memory":
             return MemorySource(named(rest))
         case "etcd":
-            hosts, path = _hosts(url, rest)
-            return EtcdSource([f"http://{host}" for host in hosts], path or "ringfence/members")
+            members, path = hosts(url, KNOWN)
+            return EtcdSource([f"http://{member}" for member in members], path or "ringfence/members")
         case "zookeeper":
-            hosts, path = _hosts(url, rest)
-            return ZooKeeperSource(hosts, f"/{path or 'ringfence/members'}")
+            members, path = hosts(url, KNOWN)
+            return ZooKeeperSource(members, f"/{path or 'ringfence/members'}")
     return RedisSource(*_group(url))
 
 
@@ -44,13 +44,6 @@ def _file_path(url: str, rest: str) -> str:
     if not rest.startswith("/"):
         raise InvalidValue(f"{url!r} names no file; write file:///absolute/nodes.json, or FileSource(path)")
     return rest
-
-
-def _hosts(url: str, rest: str) -> tuple[list[str], str]:
-    hosts, _, path = rest.partition("/")
-    if not all(hosts.split(",")) or "?" in rest:
-        raise InvalidValue(f"{url!r} is not host:port,host:port/path behind its scheme")
-    return hosts.split(","), path.strip("/")
 
 
 def _group(url: str) -> tuple[str, str]:
