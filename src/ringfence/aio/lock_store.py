@@ -37,7 +37,7 @@ class LoopStore:
         store = self._store
         if not isinstance(store, Listening):
             return await asyncio.to_thread(store.wait, name, owner, seconds)
-        return await arun(waiting(self._asked, name, owner, seconds, TaskWaiter(), store.pause))
+        return await arun(waiting(self._asked, name, owner, seconds, TaskWaiter()))
 
     async def close(self) -> None:
         """Close the store, and end the thread when it has done what was asked for."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 from ringfence.locks.stores import Push
 from ringfence.locks.waiter import ThreadWaiter, Waiter
@@ -21,21 +20,14 @@ class Listening(ABC):
             The grant, if it was made already; else the seconds until it is time to look again, 0 for `grant`.
         """
 
-    @abstractmethod
-    def pause(self, looks: int) -> float:
-        """Return how long a waiter may sleep that nobody wakes, after so many looks in vain."""
-
     def wait(self, name: str, owner: str, seconds: float) -> Push | None:
         """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most."""
-        return run(waiting(self, name, owner, seconds, ThreadWaiter(), self.pause))
+        return run(waiting(self, name, owner, seconds, ThreadWaiter()))
 
 
-def waiting(
-    store: object, name: str, owner: str, seconds: float, waiter: Waiter, pause: Callable[[int], float]
-) -> Effects[Push | None]:
+def waiting(store: object, name: str, owner: str, seconds: float, waiter: Waiter) -> Effects[Push | None]:
     """Wait in the queue of a listening store, or of what stands for one beside an event loop."""
     until = (yield Now()) + seconds
-    looks = 0
     while True:
         seen = yield Call(store, "look", (name, owner, waiter))
         if isinstance(seen, Push):
@@ -43,5 +35,4 @@ def waiting(
         left = min(seen, until - (yield Now()))
         if left <= 0:
             return None
-        yield Call(waiter, "wait", (min(left, pause(looks)),))
-        looks += 1
+        yield Call(waiter, "wait", (left,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -74,10 +73,6 @@ class MemoryStore(Listening):
                 return 0.0
             place.waiter = waiter
             return row.deadline - self._clock()
-
-    def pause(self, _: int) -> float:
-        """Return infinity: whoever frees a lock is in this process, and wakes the next."""
-        return math.inf
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
         """Extend the leases that are still held; for each claim, say whether it is."""

@@ -5,7 +5,8 @@ runs on in suspend, with the id of the boot, so that a lease outlives its proces
 machine. The fence counter is a row that is never removed; should the file be lost, fences go on from the time of day.
 
 Waiters queue in a table, each with a number from one sequence. Whoever frees a lock grants it to the first of them in
-the same transaction, and wakes it if it waits in this process; those of other processes look every few milliseconds.
+the same transaction, and wakes it if it waits in this process; those of other processes look every 25 ms, the first of
+them every 2.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ _TABLES = (
         UNIQUE (name, owner)
     )""",
 )
+_LOOK = 0.025
+"""Seconds after which a waiter looks whether another process handed the lock to it."""
+
+_LOOK_IF_NEXT = 0.002
+"""The same for the first in the queue; a look takes some 20 µs."""
+
 _COLUMNS = "name, owner, fence, deadline, ttl, boot"
 _PLACE = "number, owner, ttl, fences, deadline, boot"
 
@@ -108,17 +115,15 @@ class SqliteStore(Listening):
         self._waiters[name, owner] = waiter
         with self._connected() as connection:
             row = self._read(connection, name)
+            first = self._first(connection, name)
         moment = self._clock()
         waiter.since = moment if waiter.since is None else waiter.since
         if row is None or self._is_over(row):
             return 0.0
         if row.owner != owner:
-            return row.deadline - moment
+            is_next = first is not None and first.owner == owner
+            return min(row.deadline - moment, _LOOK_IF_NEXT if is_next else _LOOK)
         return Push(row.fence, row.deadline - row.ttl - waiter.since)
-
-    def pause(self, looks: int) -> float:
-        """Return how long to sleep before the next look: those who free a lock in other processes wake nobody."""
-        return rules.backoff(looks, 0.0)
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
         """Extend the leases that are still held, in one transaction; for each claim, say whether it is."""
