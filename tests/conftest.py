@@ -91,7 +91,7 @@ def is_compiled(name: str) -> bool:
 
 def load_twin(implementation: str) -> SimpleNamespace:
     """Return the modules of one twin."""
-    names = ("columns", "digests", "hashing", "points")
+    names = ("columns", "digests", "hashing", "points", "circles")
     modules: dict[str, ModuleType]
     if implementation == _core.IMPLEMENTATION:
         modules = {name: getattr(_core, name) for name in names}

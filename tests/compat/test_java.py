@@ -110,7 +110,7 @@ def test_hdfs_as_recorded(vectors: Vectors) -> None:
 
 def test_hdfs_writes_text_as_hadoop_does() -> None:
     ring = hdfs.ring(["a", "b"])
-    hash_of = ring._rule.key_hash
+    hash_of = ring._system.key_hash
     assert hash_of("€") == hash_of("€".encode())
     assert hash_of("😀") == hash_of(b"\xed\xa0\xbd\xed\xb8\x80") != hash_of("😀".encode())
 

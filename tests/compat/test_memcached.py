@@ -31,7 +31,7 @@ def test_the_million_look_ups_of_libketamas_own_test(vectors: Vectors) -> None:
     points, digest = ring.points, hashlib.md5(b"\n")
     numbers = [point for point, _ in points]
     for i in range(1000000):
-        key_hash = ring._rule.key_hash(str(i))
+        key_hash = ring._system.key_hash(str(i))
         point, server = points[bisect_left(numbers, key_hash) % len(points)]
         assert ring.at(key_hash) == server
         digest.update(b"%d %d %s\n" % (key_hash, point, server.encode()))

@@ -43,8 +43,8 @@ every_ring = pytest.mark.parametrize("make", RINGS.values(), ids=RINGS)
 
 def obvious(ring: Ring, key: str) -> list[str]:
     """Return the owners of all points from that of the key on, by looking at every one."""
-    place, points = ring._rule.key_hash(key), ring.points
-    if ring._rule.after:
+    place, points = ring._system.key_hash(key), ring.points
+    if ring._system.after:
         later = [owner for point, owner in points if point > place]
     else:
         later = [owner for point, owner in points if point >= place]
@@ -72,7 +72,7 @@ def test_look_ups_are_those_of_a_look_at_every_point(
 def test_points_at_the_ends_of_the_circle(make: Make) -> None:
     ring = make({"10.0.0.1:80": 1, "10.0.0.2:80": 2})
     (first, at_first), (last, at_last) = ring.points[0], ring.points[-1]
-    after, top = ring._rule.after, (1 << ring._rule.bits) - 1
+    after, top = ring._system.after, (1 << ring._system.bits) - 1
     assert ring.at(0) == at_first
     assert ring.at(last) == (at_first if after else at_last)
     assert ring.at(top) == (at_last if last == top and not after else at_first)

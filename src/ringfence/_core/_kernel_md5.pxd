@@ -115,7 +115,41 @@ cdef extern from *:
         RINGFENCE_MD5_FIRST_61
         return (uint32_t)(a + 0x67452301u);
     }
+    /* Eight messages of at most 55 bytes side by side: alone, each step would wait for the one before. */
+    typedef uint32_t ringfence_eight __attribute__((vector_size(32)));
+    static inline void ringfence_md5_eight(const uint8_t **data, const size_t *length, uint32_t *first, uint32_t *second) {
+        ringfence_eight w[16], a = {0}, b, c, d;
+        for (int row = 0; row < 8; row++) {
+            uint32_t words[16];
+            uint8_t last[64];
+            ringfence_md5_sealed(data[row], length[row], length[row], last);
+            ringfence_md5_words(last, words);
+            for (int k = 0; k < 16; k++) w[k][row] = words[k];
+        }
+        b = a + 0xefcdab89u; c = a + 0x98badcfeu; d = a + 0x10325476u; a += 0x67452301u;
+        RINGFENCE_MD5_FIRST_61 RINGFENCE_MD5_LAST_3
+        a += 0x67452301u; b += 0xefcdab89u;
+        memcpy(first, &a, 32);
+        memcpy(second, &b, 32);
+    }
+    static inline void ringfence_md5_words_of_eight(const uint8_t **data, const size_t *length, uint64_t *out) {
+        uint32_t first[8], second[8];
+        ringfence_md5_eight(data, length, first, second);
+        for (int row = 0; row < 8; row++) out[row] = first[row];
+    }
+    static inline void ringfence_md5_highs_of_eight(const uint8_t **data, const size_t *length, uint64_t *out) {
+        uint32_t first[8], second[8];
+        ringfence_md5_eight(data, length, first, second);
+        for (int row = 0; row < 8; row++)
+            out[row] = (uint64_t)RINGFENCE_BIG32(first[row]) << 32 | RINGFENCE_BIG32(second[row]);
+    }
     """
+    void md5_words_of_eight "ringfence_md5_words_of_eight"(
+        const uint8_t** data, const size_t* length, uint64_t* out
+    ) noexcept nogil
+    void md5_highs_of_eight "ringfence_md5_highs_of_eight"(
+        const uint8_t** data, const size_t* length, uint64_t* out
+    ) noexcept nogil
     void md5 "ringfence_md5"(const uint8_t* data, size_t length, uint32_t* state) noexcept nogil
     uint64_t md5_high "ringfence_md5_high"(const uint8_t* data, size_t length, uint64_t seed) noexcept nogil
     uint64_t md5_low "ringfence_md5_low"(const uint8_t* data, size_t length, uint64_t seed) noexcept nogil

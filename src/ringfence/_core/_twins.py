@@ -19,6 +19,7 @@ MODULES = (
     "digests",
     "hashing",
     "points",
+    "circles",
     "leases",
     "jump",
     "maglev",

@@ -28,10 +28,11 @@ class Maglev(Snapshot):
     A key stands for what the hash policy hashes, such as the value of one header; `pick` takes the hash itself.
     """
 
-    __slots__ = ("_size", "_table", "_with_slots")
+    __slots__ = ("_epoch", "_members", "_nodes", "_size", "_table", "_with_slots")
 
     def __init__(self, hosts: Mapping[str, int], table_size: int) -> None:
-        super().__init__(dict(hosts))
+        self._describe(dict(hosts))
+        self._nodes = tuple(self._members)
         self._size = _prime(integer("table_size", table_size, 2, _MOST_SLOTS))
         self._table = _table(self._members, self._size)
         self._with_slots = len(np.unique(self._table))

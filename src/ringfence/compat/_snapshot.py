@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,13 @@ class Snapshot(Names):
     `len()` gives the number of nodes, `"a" in placement` asks for a name, and iterating gives the names.
     """
 
-    __slots__ = ("_epoch", "_members", "_nodes")
+    if not TYPE_CHECKING:  # what is assigned here are slots of the classes derived
+        __slots__ = ()
+    _members: dict[str, Any]
+    _epoch: int
 
-    def __init__(self, members: dict[str, Any]) -> None:
+    def _describe(self, members: dict[str, Any]) -> None:
         self._members = members
-        self._nodes = tuple(members)
         self._epoch = 0
 
     def lookup_many(self, keys: Iterable[Any]) -> NDArray[np.uint32]:
@@ -39,7 +41,7 @@ class Snapshot(Names):
     @property
     def nodes(self) -> tuple[str, ...]:
         """The names of the nodes, in the order given: `nodes[lookup_many([key])[0]]` is the owner of `key`."""
-        return self._nodes
+        return tuple(self._members)
 
     def node(self, name: str) -> Node:
         """Return a node with its weight.

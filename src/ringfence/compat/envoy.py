@@ -7,11 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ringfence._core.digests import digest
-from ringfence._core.hashing import xxh64, xxh64_many
+from ringfence._core.hashing import xxh64
 from ringfence.compat._arguments import integer, key_bytes, one_of, utf8
 from ringfence.compat._envoy_bounded import Loads, choose
 from ringfence.compat._maglev import Maglev, checked_hosts
@@ -37,8 +34,9 @@ class RingHash(Ring):
             InvalidType: an argument that is no int.
             InvalidValue: a hash that is not in 0 <= key_hash < 2**64, an attempt less than 0.
         """
-        place = self._position(integer("key_hash", key_hash, 0, _MASK)) % len(self._points)
-        return self._nodes[self._owners[(place + integer("attempt", attempt, 0)) % len(self._points)]]
+        points = len(self.owners) - 1
+        place = self.position(integer("key_hash", key_hash, 0, _MASK)) % points
+        return self.nodes[int(self.owners[(place + integer("attempt", attempt, 0)) % points])]
 
     def pick_bounded(self, key_hash: int, loads: Loads, hash_balance_factor: int, attempt: int = 0) -> str:
         """Return the host for a request with this hash when a host may have so many per cent of the average load.
@@ -91,7 +89,7 @@ def ring_hash(
     one_of("hash", hash, _POINT_HASHES)
     named = checked_hosts(hosts)
     make = partial(ring_hash, minimum_ring_size=low, maximum_ring_size=high, hash=hash)
-    rule = Rule("envoy ring_hash", _key_hash, bits=64, key_hash_many=_key_hashes)
+    rule = Rule("envoy ring_hash", _key_hash, bits=64, digest="xxh64", takes_bytes=True)
     return RingHash(named, in_order(_points(named, low, high, hash)), rule, make)
 
 
@@ -128,13 +126,6 @@ def _points(named: dict[str, int], low: int, high: int, hash: str) -> Iterator[t
 
 def _key_hash(key: Any) -> int:
     return xxh64(key_bytes(key))
-
-
-def _key_hashes(keys: list[Any]) -> NDArray[np.uint64]:
-    for key in keys:
-        if not isinstance(key, str | bytes):
-            key_bytes(key)  # which refuses it
-    return xxh64_many(keys)
 
 
 def _murmur2_64a(data: bytes) -> int:

@@ -33,7 +33,7 @@ def ring(nodes: Mapping[str, int] | Iterable[str], virtual_nodes: int = 128) -> 
         for owner, (name, weight) in enumerate(named.items())
         for number in range(virtual_nodes * weight)
     )
-    rule = Rule("fastring", _key_hash, bits=64)
+    rule = Rule("fastring", _key_hash, bits=64, digest="xxh3")
     return Ring(named, points, rule, partial(ring, virtual_nodes=virtual_nodes))
 
 

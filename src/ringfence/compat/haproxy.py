@@ -64,7 +64,10 @@ def ring(
         for i in range(weight * _POINTS)
     )
     rule = Rule(
-        f"haproxy {hash_name}{' avalanche' if mixed else ''}", partial(_key_hash, hash=hash_name, mixed=mixed)
+        f"haproxy {hash_name}{' avalanche' if mixed else ''}",
+        partial(_key_hash, digest_name=_HASHES[hash_name][mixed]),
+        digest=_HASHES[hash_name][mixed],
+        takes_bytes=True,
     )
     make = partial(_changed, ids=numbers, hash=hash_name, avalanche=mixed)
     return Ring(named, _ends(points), rule, make)
@@ -113,5 +116,5 @@ def _ends(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
     )
 
 
-def _key_hash(key: Any, hash: str, mixed: bool) -> int:  # noqa: A002
-    return digest(_HASHES[hash][mixed], key_bytes(key))
+def _key_hash(key: Any, digest_name: str) -> int:
+    return digest(digest_name, key_bytes(key))

@@ -34,7 +34,7 @@ def ring(nodes: Mapping[str, float] | Iterable[str]) -> Ring:
     )
     if not points:
         raise InvalidValue(f"weights so small give no node a point: {dict(named)!r}")
-    return Ring(named, points, Rule("hashring", _word, after=True), ring)
+    return Ring(named, points, Rule("hashring", _word, after=True, digest="md5_word"), ring)
 
 
 def _word(key: object) -> int:

@@ -33,7 +33,7 @@ def ring(locations: Mapping[str, int] | Iterable[str]) -> Ring:
         for owner, (name, count) in enumerate(named.items())
         for i in range(count)
     )
-    return Ring(named, points, Rule("hdfs", _md5_of, bits=128), ring)
+    return Ring(named, points, Rule("hdfs", _md5_of, bits=128, digest="md5", takes_bytes=True), ring)
 
 
 def _md5_of(key: Any) -> int:

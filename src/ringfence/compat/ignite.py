@@ -24,10 +24,11 @@ ConsistentId: TypeAlias = str | UUID
 class Rendezvous(Snapshot):
     """What a `RendezvousAffinityFunction` assigns; made by `rendezvous`. Nodes are named by their consistent ids."""
 
-    __slots__ = ("_node_ids", "_order", "_partitions")
+    __slots__ = ("_epoch", "_members", "_node_ids", "_nodes", "_order", "_partitions")
 
     def __init__(self, nodes: Mapping[ConsistentId, UUID | None], partitions: int) -> None:
-        super().__init__(dict.fromkeys(map(str, nodes), 1))
+        self._describe(dict.fromkeys(map(str, nodes), 1))
+        self._nodes = tuple(self._members)
         self._node_ids = dict(nodes)
         self._partitions = partitions
         self._order = _order(self._node_ids, partitions)

@@ -32,6 +32,7 @@ HASHES = {
     "jenkins": "jenkins",
 }
 """By twemproxy's names for them."""
+_MD5 = Rule("ketama", _md5.word, digest="md5_word", takes_bytes=True)
 
 
 def ring(
@@ -97,7 +98,7 @@ def _libketama(servers: Any) -> Ring:
         for owner, (server, weight) in enumerate(pool.items())
         for point in _md5.ketama_points(server, _libketama_hashes(weight, total, count), owner)
     )
-    return Ring(pool, in_order(points), Rule("libketama", _md5.word), _libketama)
+    return Ring(pool, in_order(points), _MD5._replace(name="libketama"), _libketama)
 
 
 def _libketama_hashes(weight: int, total: int, count: int) -> int:
@@ -132,21 +133,26 @@ def _libmemcached(servers: Any) -> Ring:
             for owner, name in enumerate(names)
             for k in range(100)
         ]
-    return Ring(pool, in_order(points), Rule("libmemcached", _one_at_a_time), _libmemcached)
+    return Ring(
+        pool,
+        in_order(points),
+        Rule("libmemcached", _one_at_a_time, digest="one_at_a_time", takes_bytes=True),
+        _libmemcached,
+    )
 
 
 def _libmemcached_weighted(servers: Any) -> Ring:
     pool = members(servers, _weight_of_libmemcached, "server")
     names = [_without_default_port(server) for server in pool]
     points = in_order(_weighted_points(names, pool.values()))
-    return Ring(pool, points, Rule("libmemcached-weighted", _md5.word), _libmemcached_weighted)
+    return Ring(pool, points, _MD5._replace(name="libmemcached-weighted"), _libmemcached_weighted)
 
 
 def _libmemcached_spy(servers: Any) -> Ring:
     pool = members(servers, _weight_of_libmemcached, "server")
     names = ["/{}:{}".format(*host_and_port(server)) for server in pool]
     points = in_order(_weighted_points(names, pool.values()))
-    return Ring(pool, points, Rule("libmemcached-spy", _md5.word), _libmemcached_spy)
+    return Ring(pool, points, _MD5._replace(name="libmemcached-spy"), _libmemcached_spy)
 
 
 def _spymemcached(servers: Any) -> Ring:
@@ -157,7 +163,7 @@ def _spymemcached(servers: Any) -> Ring:
         points = [
             point for owner, server in enumerate(pool) for point in _md5.ketama_points(server, 40, owner)
         ]
-    return Ring(pool, last_wins(points), Rule("spymemcached", _md5.word), _spymemcached)
+    return Ring(pool, last_wins(points), _MD5._replace(name="spymemcached"), _spymemcached)
 
 
 def _twemproxy(servers: Any, hash: str, hash_tag: str | None) -> Ring:  # noqa: A002
@@ -174,6 +180,9 @@ def _twemproxy(servers: Any, hash: str, hash_tag: str | None) -> Ring:  # noqa: 
     rule = Rule(
         f"twemproxy {hash}{' ' + hash_tag if hash_tag else ''}",
         partial(_hash_in_twemproxy, hash=hash, tag=hash_tag.encode() if hash_tag else None),
+        digest=HASHES[hash],
+        takes_bytes=True,
+        tag=hash_tag,
     )
     return Ring(pool, in_order(points), rule, partial(_twemproxy, hash=hash, hash_tag=hash_tag))
 

@@ -34,7 +34,7 @@ def ring(nodes: Mapping[str, int] | Iterable[str], partitions: int = 32) -> Ring
         for owner, (name, weight) in enumerate(named.items())
         for point in _points(utf8(name), partitions * weight)
     )
-    rule = Rule("tooz", _md5.number, bits=128, after=True)
+    rule = Rule("tooz", _md5.number, bits=128, after=True, digest="md5", takes_bytes=True)
     return Ring(named, points, rule, partial(ring, partitions=partitions))
 
 

@@ -40,13 +40,18 @@ def ring(
     point_count(vnodes * sum(named.values()) if mode == "default" else 4 * vnodes * len(named))
     make = partial(ring, mode=mode, vnodes=vnodes)
     if mode == "ketama":
-        return Ring(named, _ketama_points(named, vnodes), Rule("uhashring ketama", _word, after=True), make)
+        return Ring(
+            named,
+            _ketama_points(named, vnodes),
+            Rule("uhashring ketama", _word, after=True, digest="md5_word"),
+            make,
+        )
     points = last_wins(
         (_md5.number(f"{name}-{k}"), owner)
         for owner, (name, weight) in enumerate(named.items())
         for k in range(vnodes * weight)
     )
-    return Ring(named, points, Rule("uhashring default", _number, bits=128, after=True), make)
+    return Ring(named, points, Rule("uhashring default", _number, bits=128, after=True, digest="md5"), make)
 
 
 def _ketama_points(named: Mapping[str, int], vnodes: int) -> list[tuple[int, int]]:
