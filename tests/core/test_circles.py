@@ -88,7 +88,7 @@ def test_a_tag(core: SimpleNamespace, key: str) -> None:
     assert tagged("a{b}") == md5_word("b")
     points = sorted({md5_word(part) for part in ("a", "b", "ab", "ba", "aa", "bb", "é")})
     owners = [i % 4 for i in range(len(points))]
-    circle = core.circles.Circle(NAMES, points, owners, tagged, 32, False, "md5_word", True, "{}")
+    circle = core.circles.Circle(NAMES, points, owners, tagged, 32, False, "md5_word", True, tag="{}")
     expected = walk(points, owners, tagged(key), False)[0]
     assert [circle[key], circle[key.encode()]] == [expected, expected]
     assert [NAMES[i] for i in circle.lookup_many([key] * 9)] == [expected] * 9

@@ -18,16 +18,20 @@ cdef struct Rule:
     Hash function  # NULL where no key can be read here
     int bits
     bint after
+    bint takes_text
     bint takes_bytes
     int opening
     int closing
 
 
-cdef inline Rule rule_of(int kind, int bits, bint after, bint takes_bytes, str tag) except *:
+cdef inline Rule rule_of(
+    int kind, int bits, bint after, bint takes_text, bint takes_bytes, str tag
+) except *:
     cdef Rule rule
     rule.function = hash_of(kind)
     rule.bits = bits
     rule.after = after
+    rule.takes_text = takes_text
     rule.takes_bytes = takes_bytes
     rule.opening = ord(tag[0]) if tag else -1
     rule.closing = ord(tag[1]) if tag else -1
@@ -35,7 +39,7 @@ cdef inline Rule rule_of(int kind, int bits, bint after, bint takes_bytes, str t
 
 
 cdef inline bint readable(PyObject* key, const Rule* rule, const uint8_t** data, size_t* length) noexcept:
-    if likely(is_ascii(key)):
+    if likely(rule.takes_text and is_ascii(key)):
         data[0] = <const uint8_t*>PyUnicode_DATA(key)
         length[0] = PyUnicode_GET_LENGTH(key)
     elif rule.takes_bytes and PyBytes_CheckExact(<object>key):

@@ -23,6 +23,7 @@ def rule_of(
     kind: int,  # noqa: ARG001 as the compiled twin has it
     bits: int,
     after: bool,
+    takes_text: bool,  # noqa: ARG001
     takes_bytes: bool,  # noqa: ARG001
     tag: str | None,  # noqa: ARG001
 ) -> Rule:

@@ -7,7 +7,9 @@ from ringfence._core._kernel_bytewise cimport (
     fnv1a_64, fnv1a_unsigned, hsieh, jenkins, one_at_a_time, sdbm, sdbm_avalanche, wt6, wt6_avalanche,
 )
 from ringfence._core._kernel_md5 cimport md5_high, md5_low, md5_word
-from ringfence._core._kernel_murmur cimport murmur2, murmur2_64a, murmur2_twemproxy, murmur3, murmur3_java
+from ringfence._core._kernel_murmur cimport (
+    murmur2, murmur2_64a, murmur2_twemproxy, murmur3, murmur3_java, murmur3_token,
+)
 from ringfence._core._kernel_sha1 cimport sha1_high
 from ringfence._core._kernel_xxhash cimport xxh3, xxhash64
 
@@ -75,4 +77,6 @@ cdef inline Hash hash_of(int kind) noexcept nogil:
         return crc32_avalanche
     elif kind == 30:
         return sha1_high
+    elif kind == 31:
+        return murmur3_token
     return NULL

@@ -27,7 +27,14 @@ from ringfence._core._kernel_bytewise import (
     wt6_avalanche,
 )
 from ringfence._core._kernel_md5 import md5_high, md5_low, md5_word
-from ringfence._core._kernel_murmur import murmur2, murmur2_64a, murmur2_twemproxy, murmur3, murmur3_java
+from ringfence._core._kernel_murmur import (
+    murmur2,
+    murmur2_64a,
+    murmur2_twemproxy,
+    murmur3,
+    murmur3_java,
+    murmur3_token,
+)
 from ringfence._core._kernel_sha1 import sha1_high
 from ringfence._core._kernel_xxhash import xxh3, xxhash64
 
@@ -65,6 +72,7 @@ _HASHES: tuple[Hash, ...] = (
     wt6_avalanche,
     crc32_avalanche,
     sha1_high,
+    murmur3_token,
 )
 
 

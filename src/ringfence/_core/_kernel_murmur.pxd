@@ -69,6 +69,11 @@ cdef inline uint64_t murmur3_java(const uint8_t* data, size_t length, uint64_t s
     return mix64(h1) + mix64(h2)
 
 
+cdef inline uint64_t murmur3_token(const uint8_t* data, size_t length, uint64_t seed) noexcept nogil:
+    cdef uint64_t place = murmur3_java(data, length, seed) ^ <uint64_t>0x8000_0000_0000_0000
+    return place - (place == 0)
+
+
 cdef inline uint64_t signed_tail(const uint8_t* data, size_t length) noexcept nogil:
     cdef uint64_t word = load_tail(data, length)
     cdef size_t i

@@ -39,6 +39,11 @@ def murmur3_java(data: bytes, seed: int) -> int:
     return mix64(h1) + mix64(h2) & _MASK
 
 
+def murmur3_token(data: bytes, seed: int) -> int:
+    """The token of Cassandra, counted from the least up; the least itself is that of no key but the empty one."""
+    return murmur3_java(data, seed) ^ 1 << 63 or _MASK
+
+
 def _signed(tail: bytes) -> int:
     word = 0
     for at, byte in enumerate(tail):

@@ -4,6 +4,7 @@ from ringfence._core._kernel_array cimport indices, words
 from ringfence._core._kernel_circles cimport Rule, find_highs, find_key, find_place, place_list, rule_of
 from ringfence._core._kernel_rows cimport ring_rows
 from ringfence._core._kernel_search cimport distinct as distinct_owners, find_many, replica_count
+from ringfence._core._kernel_tokens cimport plan_of, spread
 
 
 cdef class Circle:
@@ -23,3 +24,12 @@ cdef class Circle:
     cdef uint32_t _with_points
     cdef Rule _rule
     cdef uint32_t _start(self, object key) except? 0xFFFF_FFFF
+
+
+cdef class Tokens(Circle):
+    cdef object _centre_array
+    cdef object _rack_array
+    cdef const uint32_t* _centres
+    cdef const uint32_t* _racks
+    cdef Py_ssize_t _centre_count
+    cdef list _planned

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ if not cython.compiled:
     from ringfence._core._kernel_rows import ring_rows
     from ringfence._core._kernel_search import distinct as distinct_owners
     from ringfence._core._kernel_search import find_many, replica_count
+    from ringfence._core._kernel_tokens import plan_of, spread
 
 _LOW = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -37,13 +39,14 @@ class Circle:
 
     Args:
         names: the nodes, in any order.
-        points: sorted, at least one.
+        points: sorted, at least one; of up to 64 bits also as an array, shifted up to 64 already.
         owners: of each point, as an index into `names`.
         key_hash: from a key to its place on the circle.
         bits: width of the circle: up to 64, or 128.
         after: whether a key belongs to the first point after its place, instead of at or after it.
         digest: the name of the hash in `digests.KINDS` that `key_hash` is for ASCII, or None; of 128 bits it is `md5`.
         takes_bytes: whether `key_hash` hashes bytes as they are.
+        takes_text: whether it hashes a str as its UTF-8.
         tag: two characters: what stands between them in a key is hashed instead of the key.
     """
 
@@ -68,13 +71,14 @@ class Circle:
     def __init__(
         self,
         names: tuple[str, ...],
-        points: list[int],
-        owners: list[int],
+        points: list[int] | Words,
+        owners: list[int] | Indices,
         key_hash: Callable[[Any], int],
         bits: int = 64,
         after: bool = False,
         digest: str | None = None,
         takes_bytes: bool = False,
+        takes_text: bool = True,
         tag: str | None = None,
     ) -> None:
         if getattr(self, "nodes", None) is not None:
@@ -83,17 +87,17 @@ class Circle:
         self._key_hash = key_hash
         self._bits = bits
         self._count = len(points)
-        self._with_points = len(set(owners))
-        self._point_array = np.array([*_uppers(points, bits), *[_LOW] * PAD], np.uint64)
+        self._point_array = np.append(_uppers(points, bits), np.full(PAD, _LOW, np.uint64))
         self._low_array = np.array([point & _LOW for point in points] if bits > 64 else [0], np.uint64)
-        self._owner_array = np.array([*owners, owners[0]], np.uint32)
+        self._owner_array = np.append(np.asarray(owners, np.uint32), np.uint32(owners[0]))
+        self._with_points = int(np.count_nonzero(np.bincount(self._owner_array)))
         self._table_array = prefix_table(self._point_array)
         self._shift = prefix_shift(len(self._table_array) - 1)
         self._points = words(self._point_array)
         self._lows = words(self._low_array)
         self._owners = indices(self._owner_array)
         self._table = indices(self._table_array)
-        self._rule = rule_of(KINDS[digest] if digest else 0, bits, after, takes_bytes, tag)
+        self._rule = rule_of(KINDS[digest] if digest else 0, bits, after, takes_text, takes_bytes, tag)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -215,7 +219,82 @@ class Circle:
         return at if at >= 0 else self.position(self._key_hash(key))
 
 
-def _uppers(points: list[int], bits: int) -> list[int]:
+class Tokens(Circle):
+    """The tokens of a cluster, counted from the least up, with the data centre and the rack of each node.
+
+    Args:
+        names: as for `Circle`, and so all up to `bits`.
+        points: the tokens, sorted.
+        owners: of each token.
+        key_hash: from a key, or a token as an int, to the token.
+        bits: 64, or 128.
+        digest: of keys of bytes, or None.
+        centres: the number of the data centre of each node, or None where that is not known.
+        racks: the number of the rack of each node, no two data centres having one of the same number.
+    """
+
+    __slots__ = ("_centre_array", "_centre_count", "_centres", "_planned", "_rack_array", "_racks")
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        points: list[int] | Words,
+        owners: list[int] | Indices,
+        key_hash: Callable[[Any], int],
+        bits: int,
+        digest: str | None,
+        centres: list[int],
+        racks: list[int],
+    ) -> None:
+        Circle.__init__(self, names, points, owners, key_hash, bits, False, digest, True, False)
+        self._centre_array = np.array(centres, np.uint32)
+        self._rack_array = np.array(racks, np.uint32)
+        self._centres = indices(self._centre_array)
+        self._racks = indices(self._rack_array)
+        self._centre_count = len(set(centres))
+        self._planned: list[tuple[Any, Any]] = [
+            (None, None)
+        ]  # a list, for items of lists are put and read at once in any interpreter
+
+    def plan(self, replication: Any) -> Any:
+        """Return how many replicas there are, or for each data centre how many, and how many may share a rack."""
+        raise NotImplementedError
+
+    def replicas(self, key_or_token: bytes | int, replication: Any) -> tuple[str, ...]:
+        """Return the nodes that hold a key, or a token given as an int, in the order in which the server has them.
+
+        Follows Cassandra 02404115, `locator/SimpleStrategy.java` and `locator/NetworkTopologyStrategy.java`. The Python
+        driver orders some otherwise, and can name a node twice.
+
+        Args:
+            key_or_token: the serialised partition key, or a token.
+            replication: how many for `SimpleStrategy`; data centres with how many in each for
+                `NetworkTopologyStrategy`; or the whole map of a keyspace, with its `class`.
+
+        Raises:
+            InvalidType: neither bytes nor an int, or a replication of another type.
+            InvalidValue: an int that is no token, an unknown strategy, or data centres without a topology.
+        """
+        known, plan = self._planned[0]
+        if type(replication) is not type(known) or replication != known:
+            plan = self.plan(replication)
+            if type(plan) is not int:
+                left, repeats = plan
+                plan = plan_of(left, repeats)
+            if type(replication) is int or type(replication) is dict:
+                self._planned[0] = (copy(replication), plan)
+        at = self._start(key_or_token)
+        if type(plan) is int:
+            wanted = min(plan, self._with_points)
+            return distinct_owners(self._owners, self._count, at, self._names, wanted)
+        return spread(
+            self._owners, self._count, at, self._names, self._centres, self._racks, self._centre_count, plan
+        )
+
+
+def _uppers(points: list[int] | Words, bits: int) -> Words:
+    if isinstance(points, np.ndarray):
+        return points
     if bits > 64:
-        return [point >> bits - 64 for point in points]
-    return [point << 64 - bits for point in points]
+        return np.array([point >> bits - 64 for point in points], np.uint64)
+    return np.array([point << 64 - bits for point in points], np.uint64)

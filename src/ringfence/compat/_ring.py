@@ -41,6 +41,10 @@ class Rule(NamedTuple):
     takes_bytes: bool = False
     tag: str | None = None
 
+    def placing(self) -> dict[str, Any]:
+        """Return what a `Circle` takes of it."""
+        return {name: value for name, value in self._asdict().items() if name != "name"}
+
 
 class Ring(Circle, Snapshot):
     """An immutable ring that places keys exactly as another system does.
@@ -65,7 +69,7 @@ class Ring(Circle, Snapshot):
         make: Callable[[dict[str, Any]], Ring],
     ) -> None:
         points, owners = map(list, zip(*pairs, strict=True))
-        super().__init__(tuple(members), points, owners, *rule[1:])
+        super().__init__(tuple(members), points, owners, **rule.placing())
         self._describe(members)
         self._system = rule
         self._make = make

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.circles import Tokens
 from ringfence._core.digests import digest
 from ringfence.compat import _md5
-from ringfence.compat._arguments import integer, key_list, name_of, one_of
-from ringfence.compat._ring import distinct, round_from
+from ringfence.compat._arguments import integer, name_of, one_of
 from ringfence.errors import InvalidType, InvalidValue, UnknownNode
 
 Replication: TypeAlias = int | Mapping[str, int] | Mapping[str, str] | Mapping[str, int | str]
@@ -59,7 +59,7 @@ def composite_key(*components: bytes) -> bytes:
     return b"".join(len(part).to_bytes(2, "big") + part + b"\0" for part in components)
 
 
-class TokenRing:
+class TokenRing(Tokens):
     """Which nodes of a cluster hold which tokens.
 
     Args:
@@ -79,74 +79,34 @@ class TokenRing:
         topology: Mapping[str, tuple[str, str]] | None = None,
         partitioner: str = "murmur3",
     ) -> None:
-        self._partitioner = one_of("partitioner", partitioner, _PARTITIONERS)
-        owner_of = _owners(tokens, self._partitioner)
-        self._tokens = sorted(owner_of)
-        self._nodes = tuple(tokens)
-        self._owners = [owner_of[number] for number in self._tokens]
-        self._owners.append(self._owners[0])  # so that no search has to wrap
-        self._places = None if topology is None else _Places(_checked_topology(topology, self._nodes))
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The nodes, in the order given: `ring.nodes[ring.lookup_many([key])[0]] == ring[key]`."""
-        return self._nodes
+        by = self._partitioner = one_of("partitioner", partitioner, _PARTITIONERS)
+        points, owners = _points(tokens, by)
+        nodes = tuple(tokens)
+        self._places = None if topology is None else _Places(_checked_topology(topology, nodes))
+        centres, racks = ([], []) if self._places is None else self._places.numbered()
+        super().__init__(nodes, points, owners, self._place, by.bits, by.digest, centres, racks)
 
     @property
     def tokens(self) -> list[tuple[int, str]]:
         """Each token and the node that owns it, sorted."""
-        return list(zip(self._tokens, self._owners, strict=False))
+        return list(zip(self._numbers(), self._owners_named(), strict=True))
 
-    def __getitem__(self, key: bytes | int) -> str:
-        """Return the node that owns a key, or a token given as an int: that of the first token at or after it."""
-        return self._owners[bisect_left(self._tokens, self._token(key))]
-
-    def lookup(self, key: bytes | int, /) -> str:
-        """Return the node that owns a key or a token; `ring[key]` is the same.
-
-        Raises:
-            InvalidType: neither bytes nor an int.
-            InvalidValue: an int that is no token.
-        """
-        return self[key]
-
-    def lookup_many(self, keys: Iterable[bytes | int]) -> NDArray[np.uint32]:
-        """Return the owners of a batch of keys or tokens, as uint32 indices into `nodes`."""
-        items = key_list(keys)
-        position = {name: index for index, name in enumerate(self._nodes)}
-        return np.fromiter((position[self[key]] for key in items), np.uint32, len(items))
-
-    def replicas(self, key_or_token: bytes | int, replication: Replication) -> tuple[str, ...]:
-        """Return the nodes that hold a key, or a token given as an int, in the order in which the server has them.
-
-        Follows Cassandra 02404115, `locator/SimpleStrategy.java` and `locator/NetworkTopologyStrategy.java`. The Python
-        driver orders some otherwise, and can name a node twice.
-
-        Args:
-            key_or_token: the serialised partition key, or a token.
-            replication: how many for `SimpleStrategy`; data centres with how many in each for
-                `NetworkTopologyStrategy`; or the whole map of a keyspace, with its `class`.
-
-        Raises:
-            InvalidType: neither bytes nor an int, or a replication of another type.
-            InvalidValue: an int that is no token, an unknown strategy, or data centres without a topology.
-        """
-        start = bisect_left(self._tokens, self._token(key_or_token))
-        walk = round_from(self._owners, start, len(self._tokens))
+    def plan(self, replication: Replication) -> int | tuple[list[int], list[int]]:
+        """Return how many replicas there are, or for each data centre how many, and how many may share a rack."""
         strategy = _strategy(replication)
         if isinstance(strategy, int):
-            return tuple(distinct(walk, strategy))
+            return strategy
         if self._places is None:
             raise InvalidValue("replication by data centre needs the topology: TokenRing(tokens, topology)")
-        return self._places.replicas(walk, strategy)
+        return self._places.plan(strategy)
 
     def ranges(self) -> list[tuple[int, int, str]]:
         """Return (start, end, owner) for each token: its owner has the tokens after start up to and including end.
 
         The first range passes the greatest token and goes on from the least.
         """
-        starts = [self._tokens[-1], *self._tokens[:-1]]
-        return list(zip(starts, self._tokens, self._owners, strict=False))
+        numbers = self._numbers()
+        return list(zip([numbers[-1], *numbers[:-1]], numbers, self._owners_named(), strict=True))
 
     def ownership(self) -> dict[str, float]:
         """Return the part of all tokens that each node owns, 0.0 to 1.0: without a keyspace, so one replica."""
@@ -154,29 +114,38 @@ class TokenRing:
         owned: Counter[str] = Counter()
         for start, end, owner in self.ranges():
             owned[owner] += (end - start) % size or size
-        return {node: owned[node] / size for node in self._nodes}
+        return {node: owned[node] / size for node in self.nodes}
 
-    def _token(self, key: bytes | int) -> int:
-        if isinstance(key, bytes):
-            return self._partitioner.token(key)
-        return self._partitioner.checked("the token", key)
+    def _numbers(self) -> list[int]:
+        return [place + self._partitioner.lowest for place in self.places]
+
+    def _owners_named(self) -> list[str]:
+        return [self.nodes[owner] for owner in self.owners[:-1].tolist()]
+
+    def _place(self, key: bytes | int) -> int:
+        """Return the token of a key, or a token given as an int, counted from the least up."""
+        by = self._partitioner
+        number = by.token(key) if isinstance(key, bytes) else by.checked("the token", key)
+        return number - by.lowest
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self.nodes)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
+        return iter(self.nodes)
 
     __reversed__ = None  # or reversed() would look up the tokens len(ring) - 1 to 0
 
     def __repr__(self) -> str:
-        return f"<cassandra TokenRing of {len(self._nodes)} nodes, {len(self._tokens)} tokens>"
+        return f"<cassandra TokenRing of {len(self)} nodes, {len(self.owners) - 1} tokens>"
 
 
 class _Partitioner(NamedTuple):
     name: str
     lowest: int
     highest: int
+    bits: int
+    digest: str | None
 
     def token(self, key: bytes) -> int:
         return _murmur3_token(key) if self.name == "murmur3" else _random_token(key)
@@ -186,17 +155,13 @@ class _Partitioner(NamedTuple):
 
 
 _PARTITIONERS = {
-    "murmur3": _Partitioner("murmur3", _LOWEST, _HIGHEST),
-    "random": _Partitioner("random", -1, 1 << 127),
+    "murmur3": _Partitioner("murmur3", _LOWEST, _HIGHEST, 64, "murmur3_token"),
+    "random": _Partitioner("random", -1, 1 << 127, 128, None),
 }
 
 
 def _murmur3_token(key: bytes) -> int:
-    if not key:
-        return _LOWEST
-    unsigned = digest("murmur3_java", key)
-    number = unsigned - (1 << 64) if unsigned >> 63 else unsigned
-    return _HIGHEST if number == _LOWEST else number
+    return (digest("murmur3_token", key) if key else 0) + _LOWEST
 
 
 def _random_token(key: bytes) -> int:
@@ -206,54 +171,60 @@ def _random_token(key: bytes) -> int:
 
 
 class _Places:
-    """Data centres and racks, and how `NetworkTopologyStrategy` spreads replicas over them."""
+    """Data centres and racks, and how many replicas `NetworkTopologyStrategy` puts there."""
 
     def __init__(self, topology: Mapping[str, tuple[str, str]]) -> None:
         self._topology = topology
         self._nodes_in = Counter(centre for centre, _ in topology.values())
         self._racks_in = Counter(centre for centre, _ in set(topology.values()))
 
-    def replicas(self, walk: Iterable[str], wanted: Mapping[str, int]) -> tuple[str, ...]:
-        left = {
-            centre: min(number, self._nodes_in[centre])
-            for centre, number in wanted.items()
-            if number and self._nodes_in[centre]
-        }
-        repeats = {centre: wanted[centre] - self._racks_in[centre] for centre in left}
-        found: dict[str, None] = {}
-        racks: set[tuple[str, str]] = set()
-        missing = sum(left.values())
-        for node in walk:
-            if not missing:
-                break
-            place = self._topology[node]
-            centre = place[0]
-            if not left.get(centre) or node in found:
-                continue
-            if place in racks:
-                if repeats[centre] <= 0:
-                    continue  # as many distinct racks are left as replicas
-                repeats[centre] -= 1
-            racks.add(place)
-            found[node] = None
-            left[centre] -= 1
-            missing -= 1
-        return tuple(found)
+    def numbered(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the data centre and of the rack of each node."""
+        centres = {centre: number for number, centre in enumerate(self._nodes_in)}
+        racks = {place: number for number, place in enumerate(dict.fromkeys(self._topology.values()))}
+        places = self._topology.values()
+        return [centres[place[0]] for place in places], [racks[place] for place in places]
+
+    def plan(self, wanted: Mapping[str, int]) -> tuple[list[int], list[int]]:
+        """Return for each data centre how many replicas it has, and how many of them may share a rack."""
+        left = [min(wanted.get(centre, 0), nodes) for centre, nodes in self._nodes_in.items()]
+        repeats = [max(0, wanted.get(centre, 0) - self._racks_in[centre]) for centre in self._nodes_in]
+        return left, repeats
 
 
-def _owners(tokens: Mapping[str, Iterable[int]], partitioner: _Partitioner) -> dict[int, str]:
+def _points(
+    tokens: Mapping[str, Iterable[int]], partitioner: _Partitioner
+) -> tuple[list[int] | NDArray[np.uint64], NDArray[np.uint32]]:
+    """Return the tokens of all nodes, counted from the least up and sorted, and the owner of each."""
     if not isinstance(tokens, Mapping):
         raise InvalidType(f"tokens must be a mapping of nodes to their tokens, not {tokens!r}")
-    owner_of: dict[int, str] = {}
-    for node, numbers in tokens.items():
-        for value in numbers:
-            number = partitioner.checked(f"a token of {name_of(node, 'node')!r}", value)
-            if number in owner_of:
-                raise InvalidValue(f"{owner_of[number]!r} and {node!r} have the same token {number}")
-            owner_of[number] = node
-    if not owner_of:
+    nodes = [name_of(node, "node") for node in tokens]
+    lists = [_checked(node, numbers, partitioner) for node, numbers in tokens.items()]
+    if not any(map(len, lists)):
         raise InvalidValue("at least one node must have a token")
-    return owner_of
+    owners = np.repeat(np.arange(len(nodes), dtype=np.uint32), [len(some) for some in lists])
+    array = np.concatenate(lists)
+    order = np.argsort(array, kind="stable")
+    array, owners = array[order], owners[order]
+    _refuse_twins(array, owners, nodes)
+    if partitioner.bits == 64:
+        return array.view(np.uint64) ^ np.uint64(1 << 63), owners
+    return [number - partitioner.lowest for number in array.tolist()], owners
+
+
+def _checked(node: str, numbers: Iterable[int], partitioner: _Partitioner) -> NDArray[Any]:
+    some, kind = list(numbers), np.int64 if partitioner.bits == 64 else object
+    if partitioner.bits == 64 and set(map(type, some)) == {int}:  # much faster than one by one
+        with suppress(OverflowError):
+            return np.array(some, kind)
+    return np.array([partitioner.checked(f"a token of {node!r}", number) for number in some], kind)
+
+
+def _refuse_twins(array: NDArray[Any], owners: NDArray[np.uint32], nodes: list[str]) -> None:
+    same = np.flatnonzero(array[1:] == array[:-1])
+    if len(same):
+        first, second = owners[same[0] : same[0] + 2].tolist()
+        raise InvalidValue(f"{nodes[first]!r} and {nodes[second]!r} have the same token {array[same[0]]}")
 
 
 def _checked_topology(
