@@ -82,7 +82,8 @@ class TokenRing(Tokens):
         by = self._partitioner = one_of("partitioner", partitioner, _PARTITIONERS)
         points, owners = _points(tokens, by)
         nodes = tuple(tokens)
-        self._places = None if topology is None else _Places(_checked_topology(topology, nodes))
+        self._topology = None if topology is None else _checked_topology(topology, nodes)
+        self._places = None if self._topology is None else _Places(self._topology)
         centres, racks = ([], []) if self._places is None else self._places.numbered()
         super().__init__(nodes, points, owners, self._place, by.bits, by.digest, centres, racks)
 
@@ -135,6 +136,12 @@ class TokenRing(Tokens):
         return iter(self.nodes)
 
     __reversed__ = None  # or reversed() would look up the tokens len(ring) - 1 to 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        tokens: dict[str, list[int]] = {node: [] for node in self.nodes}
+        for number, node in self.tokens:
+            tokens[node].append(number)
+        return TokenRing, (tokens, self._topology, self._partitioner.name)
 
     def __repr__(self) -> str:
         return f"<cassandra TokenRing of {len(self)} nodes, {len(self.owners) - 1} tokens>"
