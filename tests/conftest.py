@@ -8,12 +8,16 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from ringfence import _core
 from ringfence._core import _twins
 
 pytest_plugins = ["ringfence.testing.servers.fixtures"]
 os.environ.setdefault("RINGFENCE_SERVER_CACHE", str(Path(__file__).parent.parent / ".cache" / "servers"))
+
+settings.register_profile("ringfence", deadline=None)  # property tests take as long as the machine needs
+settings.load_profile("ringfence")
 
 CORE = Path(_twins.__file__).parent
 LEFT_OUT = pytest.StashKey[int]()
