@@ -1,4 +1,4 @@
-"""Rings of other systems beside `HashRing` and beside those systems' own libraries: 100 nodes, keys like `user:123456`."""
+"""Rings of other systems beside `HashRing` and beside their own libraries: 100 nodes, keys like `user:123456`."""
 
 import random
 from collections.abc import Callable
