@@ -20,8 +20,11 @@ FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-
 TESTS = [
     "tests/core",
     "tests/placement",
-    "tests/compat/test_hashes.py",
-    "tests/compat/test_ring.py",
+    "tests/compat",
+    "-m",
+    "not slow",
+    "-k",
+    "not membership and not servers",
 ]
 LIE = """
 import numpy
