@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ringfence
-from ringfence.errors import InvalidType, InvalidValue, StoreError, StoreTimeout, UnknownNode
+from ringfence.errors import (
+    BackendUnavailable,
+    InvalidType,
+    InvalidValue,
+    StoreError,
+    StoreTimeout,
+    UnknownNode,
+)
 from ringfence.placement import AnchorHash, Diff, HashRing, JumpHash, Maglev, Migration, Node, Placement
 from ringfence.placement.membership import Entry, Member, Membership, StaticSource
 from ringfence.placement.membership.sources.memory import MemoryGroup, MemorySource
@@ -337,3 +345,20 @@ def test_a_silent_node_is_suspected_and_stays_in_the_ring(group: tuple[MemoryGro
     assert beating.enter(entries["a"]) is not None
     watcher.refresh()
     assert [*watcher.ring.nodes] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"),
+    [
+        ("etcd://localhost", "urllib3", "etcd"),
+        ("zookeeper://localhost", "kazoo", "zookeeper"),
+        ("redis://localhost", "redis", "redis"),
+    ],
+)
+def test_without_its_driver_a_source_names_what_to_install(
+    url: str, driver: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [driver, *(name for name in sys.modules if name.startswith(f"{driver}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BackendUnavailable, match=rf"ringfence\[{extra}\]"):
+        Membership.from_url(url)
