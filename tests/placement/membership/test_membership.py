@@ -347,6 +347,32 @@ def test_a_silent_node_is_suspected_and_stays_in_the_ring(group: tuple[MemoryGro
     assert [*watcher.ring.nodes] == ["a"]
 
 
+def test_an_outage_of_the_source_makes_nobody_suspect(
+    group: tuple[MemoryGroup, FakeClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, clock = group
+    source, entry = MemorySource(shared), Entry(Node("a"), "a", 1000.0)
+    source.enter(entry)
+    watcher = Membership(source, watch=False, clock=clock)
+
+    def seconds(count: int) -> None:
+        for _ in range(count):
+            clock.advance(1.0)
+            source.renew([entry])
+            watcher.refresh()
+
+    seconds(10)
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "read", lambda: 1 // 0)
+        seconds(50)
+    clock.advance(1.0)
+    watcher.refresh()
+    seconds(5)
+    clock.advance(6.0)  # as silent as never, since the 50 seconds count for nothing
+    watcher.refresh()
+    assert watcher.suspects() == ("a",)
+
+
 @pytest.mark.parametrize(
     ("url", "driver", "extra"),
     [

@@ -32,8 +32,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function record(name)
-  local ends = redis.call('ZSCORE', KEYS[1], name)
-  local found = ends and tonumber(ends) > now and redis.call('HGET', KEYS[2], name)
+  local found = redis.call('HGET', KEYS[2], name)
   if found then return string.match(found, '^(%d+) (%d+) (%S+) (.*)$') end
 end
 
