@@ -82,7 +82,7 @@ def threads() -> list[str]:
 def test_closing_stops_the_threads() -> None:
     wait_until(lambda: not threads())
     manager = LockManager(MemoryStore())
-    lease = taken(manager.lock("x", ttl=0.6).acquire())
+    lease = taken(manager.lock("x", ttl=3.0).acquire())
     wait_until(lambda: len(threads()) == 2)
     lease.check()
     manager.close()

@@ -241,6 +241,15 @@ def test_no_server_behind_it() -> None:
             assert answer(client) == b""
 
 
+def test_close_ends_connections_that_are_being_accepted(server: EchoServer) -> None:
+    for _ in range(30):
+        proxy = Proxy(server.server_address[1])
+        with connect(proxy) as client:
+            proxy.close()
+            with contextlib.suppress(ConnectionResetError):  # the listener or the proxy resets it
+                assert client.recv(1) == b""
+
+
 def test_close_ends_the_thread(server: EchoServer) -> None:
     before = threading.active_count()
     proxy = Proxy(server.server_address[1])

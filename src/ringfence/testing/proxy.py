@@ -80,7 +80,6 @@ class Proxy:
         self.replies = 0
         self._latency = 0.0
         self._links: set[Link] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._flowing = {way: asyncio.Event() for way in BOTH}
         self._rest: dict[Direction, int | None] = dict.fromkeys(BOTH)
         self._lost_reply: int | None = None
@@ -154,9 +153,8 @@ class Proxy:
         """Reset every connection and end the thread."""
         if self._loop.is_closed():
             return
-        self.refuse()
         self.reset()
-        self._do(self._end_tasks())
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
         self._loop.close()
@@ -182,17 +180,18 @@ class Proxy:
     def _each(self, function: Callable[[Link], object]) -> None:
         self._call(lambda: [function(link) for link in self._links])
 
-    async def _end_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def _end(self) -> None:
+        """End all tasks, and then the listener: asyncio forgets a client that it is accepting at that moment."""
+        this = asyncio.current_task()
+        while tasks := asyncio.all_tasks() - {this}:  # a task that accepts starts one that serves
+            await asyncio.sleep(0)  # cancelled before its first step, a task would leave its client unheard
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._listener.close()
 
     async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         """Carry one connection until both ends are done."""
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         try:
             answers, server = await asyncio.open_connection(*self._target)
         except (OSError, asyncio.CancelledError):
