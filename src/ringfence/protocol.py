@@ -79,14 +79,8 @@ def run(steps: Effects[T]) -> T:
         except StopIteration as stop:
             result: T = stop.value
             return result
-        try:  # the two frequent effects are performed here: a function call would cost as much as they do
-            kind = type(effect)
-            if kind is Call:
-                value = getattr(effect.target, effect.operation)(*effect.args)
-            elif kind is Now:
-                value = now()
-            else:
-                value = _perform(effect)
+        try:
+            value = now() if type(effect) is Now else _perform(effect)
             resume = steps.send
         except BaseException as error:  # thrown in, so that the protocol can clean up
             value = error
