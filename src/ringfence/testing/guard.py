@@ -144,17 +144,24 @@ class GuardSuite(ABC):
                 refused(InvalidValue, self.write, guard, fence)
 
     def test_a_write_under_way_never_lands_on_a_newer_one(self) -> None:
+        self._write_and_be_overtaken(2)
+
+    def test_a_further_write_of_a_holder_never_lands_on_a_newer_one(self) -> None:
+        self._write_and_be_overtaken(1)
+
+    def _write_and_be_overtaken(self, fence: int) -> None:
+        overtaken = False
         with self.open() as old, self.open() as new:
             self.write(old, 1)
             try:
-                with old.write(2) as writing:
-                    self.put(writing, "2")
+                with old.write(fence) as writing:
+                    self.put(writing, str(fence))
                     overtaken = self._overtakes(new)
             except FenceRejected:
                 assert overtaken
             else:
                 assert not overtaken
-                assert self.read() == "2"
+                assert self.read() == str(fence)
                 self.write(new, 3)
         assert self.read() == "3"
 

@@ -39,6 +39,19 @@ class TestRedis(ServerSuite):
             assert client.hgetall("h" + self.key) == {b"a": b"1", b"b": b"2"}
             assert 0 < client.ttl(self.key) <= 100
 
+    def test_the_script_compares_fences_by_itself(self) -> None:
+        with self.open() as guard:
+            highest = 2**63 - 1
+            for fence, refused_by in (
+                (9, 0),
+                (10, 0),
+                (9, 10),
+                (10, 0),
+                (highest, 0),
+                (highest - 1, highest),
+            ):
+                assert int(guard._send(fence, []) or 0) == refused_by
+
     def test_a_block_without_commands_raises_the_mark(self) -> None:
         with self.open() as guard:
             with guard.write(3):
