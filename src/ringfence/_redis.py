@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, StoreError
 
 SCHEMES = ("redis", "rediss", "unix")
+SENTINEL = "redis+sentinel"
+_SENTINEL_PORT = 26379
 
 
 def client(url: str, *, timeout: float) -> Any:
     """Return a `redis.Redis` for a URL; nothing is connected yet.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py; or
+            `redis+sentinel://[user:password@]host:port,host:port/name[/db]`, which finds the primary when it connects.
         timeout: seconds to wait for a connection and for each answer.
 
     Raises:
@@ -27,14 +30,21 @@ def client(url: str, *, timeout: float) -> Any:
         InvalidValue: redis-py does not understand the URL.
     """
     redis = _driver()
-    return _opened(url, redis.Redis, redis.retry.Retry(redis.backoff.NoBackoff(), 0), timeout)
+    retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
+    return _opened(url, redis.Redis, redis.sentinel.Sentinel, retry, timeout)
 
 
 def aclient(url: str, *, timeout: float) -> Any:
     """Return a `redis.asyncio.Redis` for a URL; see `client`."""
     redis = _driver()
     retry = redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0)
-    return _opened(url, redis.asyncio.Redis, retry, timeout)
+    return _opened(url, redis.asyncio.Redis, redis.asyncio.sentinel.Sentinel, retry, timeout)
+
+
+def sentinels(client: Any) -> list[Any]:
+    """Return the clients of the Sentinels that a client asks for its primary."""
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    return [] if manager is None else list(manager.sentinels)
 
 
 def where(url: str) -> str:
@@ -59,18 +69,35 @@ def translating(place: str) -> Iterator[None]:
         raise StoreError(f"{place} refused ({error})") from error
 
 
-def _opened(url: str, kind: Any, retry: Any, timeout: float) -> Any:
+def _opened(url: str, kind: Any, sentinel: Any, retry: Any, timeout: float) -> Any:
+    options = {"protocol": 3, "retry": retry, "socket_timeout": timeout, "socket_connect_timeout": timeout}
     try:
-        return kind.from_url(
-            url, protocol=3, retry=retry, socket_timeout=timeout, socket_connect_timeout=timeout
-        )
+        if url.startswith(f"{SENTINEL}://"):
+            return _primary(url, sentinel, options)
+        return kind.from_url(url, **options)
     except (ValueError, TypeError) as error:
         raise InvalidValue(f"{where(url)!r} is no URL that redis-py understands ({error})") from error
+
+
+def _primary(url: str, sentinel: Any, options: dict[str, Any]) -> Any:
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    name, _, db = parts.path.strip("/").partition("/")
+    if not name:
+        raise ValueError("the path is the name by which the Sentinels know the primary")
+    pairs = [host.partition(":") for host in hosts.split(",")]
+    addresses = [(host, int(port or _SENTINEL_PORT)) for host, _, port in pairs]
+    asked = sentinel(addresses, sentinel_kwargs=options, **options)
+    words = {"username": unquote(user) or None, "password": unquote(password) or None}
+    return asked.master_for(name, db=int(db or 0), **words)
 
 
 def _driver() -> Any:
     try:
         import redis.asyncio.retry
+        import redis.asyncio.sentinel
+        import redis.sentinel
     except ImportError as error:
         raise BackendUnavailable("Redis needs redis-py; install ringfence[redis]") from error
     return redis

@@ -47,6 +47,7 @@ class LockManager:
         - `memory://` or `memory://name`: one store for everyone in this process who gives that name.
         - `sqlite:///path`: a file for the processes of one machine, made when missing.
         - `redis://`, `rediss://`, `unix://`: Redis or Valkey, with the options of redis-py; connected when first used.
+        - `redis+sentinel://host:port,host:port/name`: the primary that Sentinels know by that name, whichever it is.
 
         Raises:
             BackendUnavailable: the driver is not installed; the message names the extra that brings it.

@@ -13,7 +13,8 @@ from ringfence.locks.stores.sqlite import SqliteStore
 if TYPE_CHECKING:
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
-_KNOWN = (*KNOWN, *_redis.SCHEMES)
+_REDIS = (*_redis.SCHEMES, _redis.SENTINEL)
+_KNOWN = (*KNOWN, *_REDIS)
 
 
 def open_store(url: str) -> LockStore:
@@ -36,7 +37,7 @@ def open_store(url: str) -> LockStore:
 
 def open_async_store(url: str) -> LockStore | AsyncRedisStore:
     """Return the store that a URL names as an event loop uses it best; see `open_store`."""
-    if split(url, _KNOWN)[0] not in _redis.SCHEMES:
+    if split(url, _KNOWN)[0] not in _REDIS:
         return open_store(url)
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 

@@ -23,7 +23,7 @@ class AsyncRedisStore:
     It serves one event loop at a time; asked by another loop, it connects afresh.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py, or `redis+sentinel://`.
         timeout: seconds to wait for an answer. The request is given up then, and the connection with it.
 
     Raises:
@@ -152,4 +152,7 @@ class AsyncRedisStore:
         except BaseException:
             await opened.disconnect(nowait=True)
             raise
+        finally:
+            for sentinel in _redis.sentinels(self._client):
+                await sentinel.connection_pool.disconnect()
         return connection

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ringfence.errors import OutcomeUnknown
 from ringfence.locks.stores import Push
-from ringfence.locks.stores.redis.wire import Pushed, Replies
+from ringfence.locks.stores.redis.wire import Pushed, Refusal, Replies
 
 HUNG_UP = "the server closed the connection"
 
@@ -64,6 +64,8 @@ class Line(Generic[S]):
                 self._pushed(value)
             else:
                 self._answered(value)
+                if type(value) is Refusal and value.startswith("READONLY"):
+                    self.give_up("the server has become a replica")
 
     def give_up(self, reason: str) -> None:
         """Tell everyone who waits that no answer will come."""

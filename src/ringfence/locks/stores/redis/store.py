@@ -23,7 +23,7 @@ class RedisStore:
     """Leases in Redis or Valkey, from version 6 on, for processes anywhere; one connection for all threads.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py, or `redis+sentinel://`.
         timeout: seconds to wait for an answer. The request is given up then, and the connection with it.
 
     Raises:
@@ -153,6 +153,9 @@ class RedisStore:
         except BaseException:
             opened.disconnect()
             raise
+        finally:
+            for sentinel in _redis.sentinels(self._client):
+                sentinel.connection_pool.disconnect()
         return connection
 
 
