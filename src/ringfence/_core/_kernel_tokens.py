@@ -7,7 +7,7 @@ from typing import Any
 
 def plan_of(left: list[int], repeats: list[int]) -> Any:
     """Return what `spread` takes: how many replicas each data centre is to have, and how many may share a rack."""
-    return left, repeats
+    return tuple(left), tuple(repeats)
 
 
 def spread(
@@ -18,10 +18,10 @@ def spread(
     centres: list[int],
     racks: list[int],
     centre_count: int,  # noqa: ARG001 as the compiled twin has it
-    plan: tuple[list[int], list[int]],
+    plan: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> tuple[str, ...]:
     """Return the replicas met from position `start` on by the rules of `NetworkTopologyStrategy`."""
-    left, repeats = plan[0].copy(), plan[1].copy()
+    left, repeats = list(plan[0]), list(plan[1])
     found: dict[int, None] = {}
     met: set[int] = set()
     wanted = sum(left)

@@ -33,3 +33,4 @@ cdef class Tokens(Circle):
     cdef const uint32_t* _racks
     cdef Py_ssize_t _centre_count
     cdef list _planned
+    cdef dict _found

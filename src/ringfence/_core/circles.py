@@ -233,7 +233,7 @@ class Tokens(Circle):
         racks: the number of the rack of each node, no two data centres having one of the same number.
     """
 
-    __slots__ = ("_centre_array", "_centre_count", "_centres", "_planned", "_rack_array", "_racks")
+    __slots__ = ("_centre_array", "_centre_count", "_centres", "_found", "_planned", "_rack_array", "_racks")
 
     def __init__(
         self,
@@ -252,9 +252,9 @@ class Tokens(Circle):
         self._centres = indices(self._centre_array)
         self._racks = indices(self._rack_array)
         self._centre_count = len(set(centres))
-        self._planned: list[tuple[Any, Any]] = [
-            (None, None)
-        ]  # a list, for items of lists are put and read at once in any interpreter
+        # The last replication asked for, in a list: its items are put and read at once in any interpreter.
+        self._planned: list[tuple[Any, Any, Any]] = [(None, None, None)]
+        self._found: dict[Any, list[Any]] = {}
 
     def plan(self, replication: Any) -> Any:
         """Return how many replicas there are, or for each data centre how many, and how many may share a rack."""
@@ -275,18 +275,33 @@ class Tokens(Circle):
             InvalidType: neither bytes nor an int, or a replication of another type.
             InvalidValue: an int that is no token, an unknown strategy, or data centres without a topology.
         """
-        known, plan = self._planned[0]
+        known, plan, found = self._planned[0]
         if type(replication) is not type(known) or replication != known:
-            plan = self.plan(replication)
-            if type(plan) is not int:
-                left, repeats = plan
-                plan = plan_of(left, repeats)
-            if type(replication) is int or type(replication) is dict:
-                self._planned[0] = (copy(replication), plan)
+            plan, found = self._plan_of(replication)
         at = self._start(key_or_token)
+        if at == self._count:
+            at = 0
+        if found[at] is None:
+            found[at] = self._walked(at, plan)
+        row: tuple[str, ...] = found[at]
+        return row
+
+    def _plan_of(self, replication: Any) -> tuple[Any, list[Any]]:
+        """Return a plan, and the replicas that were found with it from each token on."""
+        plan = self.plan(replication)
+        if type(plan) is not int:
+            left, repeats = plan
+            plan = plan_of(left, repeats)
+        found = self._found.get(plan)
+        if found is None:
+            found = self._found[plan] = [None] * self._count
+        if type(replication) is int or type(replication) is dict:
+            self._planned[0] = (copy(replication), plan, found)
+        return plan, found
+
+    def _walked(self, at: int, plan: Any) -> tuple[str, ...]:
         if type(plan) is int:
-            wanted = min(plan, self._with_points)
-            return distinct_owners(self._owners, self._count, at, self._names, wanted)
+            return distinct_owners(self._owners, self._count, at, self._names, min(plan, self._with_points))
         return spread(
             self._owners, self._count, at, self._names, self._centres, self._racks, self._centre_count, plan
         )
