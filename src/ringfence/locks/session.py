@@ -201,7 +201,7 @@ class Alarm:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._until = -math.inf  # when the waiting thread will look again; it is awake at minus infinity
-        self._idle = False  # there was nothing to wait for when it looked last
+        self._idle = False  # nothing was due when it looked last, and nobody rang
         self._stopped = False
 
     def wait(self, next_due: Callable[[], float]) -> None:
@@ -213,9 +213,10 @@ class Alarm:
             self._until = math.inf  # so that whoever looks at it now waits for the next line
             due, moment = next_due(), now()
             self._until = math.inf if self._idle and due == math.inf else min(due, moment + LONGEST_WAIT)
-            self._idle = due == math.inf
+            rung = False
             if self._until > moment and not self._stopped:
-                self._condition.wait(self._until - moment if self._until < math.inf else None)
+                rung = self._condition.wait(self._until - moment if self._until < math.inf else None)
+            self._idle = due == math.inf and not rung
             self._until = -math.inf
 
     def ring_before(self, due: float) -> None:
