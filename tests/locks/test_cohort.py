@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ringfence.errors import StoreError
+from ringfence.errors import LeaseLost, StoreError
 from ringfence.locks import rules
 from ringfence.locks.acquire import Granted
 from ringfence.locks.lease import Lease
@@ -187,6 +187,26 @@ def test_a_lease_that_was_lost_or_dropped_is_handed_to_the_next_at_its_deadline(
     assert lease.fence > late.fence
     assert late.release() is False
     lease.extend()
+
+
+def test_a_lease_that_the_store_gave_up_leaves_the_front_to_the_next(
+    manager: LockManager, store: Remote
+) -> None:
+    """Not only at its deadline, a minute later: the lock is free."""
+    held = taken(manager.lock("x", ttl=60).acquire())
+    got: list[Lease] = []
+
+    def broken() -> None:
+        wait_until(lambda: waiting(manager) == 2)
+        store.release(held.name, held.owner, held.fence)
+        with pytest.raises(LeaseLost):
+            held.extend()
+
+    with started(broken, *in_line(manager, 1, got)):
+        pass
+    assert got[0].fence > held.fence
+    assert held.release() is False
+    got[0].extend()
 
 
 def test_one_that_gives_up_in_front_lets_the_next_one_ask(store: Remote) -> None:

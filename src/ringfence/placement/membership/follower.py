@@ -71,14 +71,22 @@ class Follower:
         self.suspicions = self._heartbeats.observe(members, self.read_at)
 
     def refresh(self) -> None:
-        """Read the source, and publish what is due; does nothing when called by a listener of the board."""
+        """Read the source, and publish what is due.
+
+        It does nothing when called by a listener of the board, or when that is closed.
+        """
         with self._lock:
-            if not self._refreshing:
+            if not self._refreshing and not self._board.closed:
                 self._refreshing = True
                 try:
                     self._refresh()
                 finally:
                     self._refreshing = False
+
+    def close(self) -> None:
+        """Close the source once nobody reads it."""
+        with self._lock:
+            self._source.close()
 
     def patience(self) -> float:
         """Return the seconds until the source shall be read again."""

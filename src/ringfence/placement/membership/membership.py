@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
-from ringfence.errors import InvalidValue
+from ringfence.errors import InvalidValue, StoreError
 from ringfence.placement.arguments import one_node
 from ringfence.placement.membership.arguments import Options, check_ring, check_seconds
 from ringfence.placement.membership.changes import Board, Callback, Changes
@@ -43,7 +43,8 @@ class Membership:
     what it lists is malformed, and when it lists no nodes although there were some, as a server does that has lost its
     data, unless `allow_empty`.
 
-    In a forked child the ring stays as it was, and `age` grows.
+    In a forked child the ring stays as it was, `age` grows, and nodes cannot be registered: the connections are the
+    parent's.
 
     Args:
         source: where the nodes are listed; the membership closes it in the end.
@@ -93,8 +94,7 @@ class Membership:
         self._source, self._poll, self._clock = source, poll, clock
         self._process = os.getpid()
         self._closing = threading.Event()
-        self._registering = threading.Lock()
-        self._registrar: Registrar | None = None
+        self._registrar = Registrar(source, clock) if isinstance(source, Registry) else None
         self._watcher: threading.Thread | None = None
         try:
             self._follower.begin()
@@ -187,14 +187,15 @@ class Membership:
         Raises:
             InvalidType: an argument of another type.
             InvalidValue: the ttl is out of bounds, or nodes cannot register with this source.
-            StoreError: the source failed or did not answer; what it may have taken in is dropped after the ttl.
+            StoreError: the membership was closed, or is that of a forked child's parent; or the source failed or did not answer, and what it may have taken in
+                is dropped after the ttl.
         """
         member = one_node(node)
         seconds = check_seconds("ttl", ttl, 0.1)
-        if not isinstance(self._source, Registry):
+        if self._registrar is None:
             raise InvalidValue("no node can register with this source; it only lists them")
-        with self._registering:
-            self._registrar = self._registrar or Registrar(self._source, self._clock)
+        if self._process != os.getpid():
+            raise StoreError("this process was forked; open a membership here to register nodes")
         registration = self._registrar.register(member, seconds)
         self._registrar.start()
         return registration
@@ -202,9 +203,11 @@ class Membership:
     def refresh(self) -> None:
         """Read the source now, and publish what is due; an error is kept in `error`.
 
-        The watching thread does so by itself. Called by an `on_change` callback, it does nothing.
+        The watching thread does so by itself. Called by an `on_change` callback, after `close` or in a forked child,
+        it does nothing.
         """
-        self._follower.refresh()
+        if self._process == os.getpid():
+            self._follower.refresh()
 
     def close(self) -> None:
         """Take out the registrations, stop the threads and close the source. Twice is harmless.
@@ -240,7 +243,7 @@ class Membership:
         self._source.wake()
         if self._watcher is not None and self._watcher is not threading.current_thread():
             self._watcher.join()
-        self._source.close()
+        self._follower.close()
 
     def __enter__(self) -> Self:
         return self

@@ -188,7 +188,8 @@ class Registrar:
     def close(self) -> None:
         """Take out all registrations and stop the thread; raises the first error when all is done."""
         failures = []
-        self._closed = True
+        with self._lock:  # so that one who registers is in the list, or comes too late
+            self._closed = True
         for registration in list(self._registrations):
             try:
                 self.leave(registration)
