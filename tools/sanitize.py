@@ -48,7 +48,16 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(arguments or TESTS)]
+    tests = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--capture=sys",
+        "-p",
+        "no:cacheprovider",
+        *(arguments or TESTS),
+    ]
     return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode
 
 
