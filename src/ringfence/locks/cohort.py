@@ -87,6 +87,10 @@ class Cohort:
         finally:
             self._lines.step_down(granted.claim)
 
+    def lose(self, claim: Claim) -> None:
+        """Let the next in line ask the store, for what was held is lost."""
+        self._lines.step_down(claim)
+
     def close(self) -> None:
         """Let all who wait in line end with an error, and hand nothing on any more."""
         self._lines.close()

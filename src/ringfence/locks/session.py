@@ -114,9 +114,11 @@ class Session:
         return list(self._leases.values())
 
     def lose(self, claims: Iterable[Claim]) -> None:
-        """Report leases as lost."""
+        """Report leases as lost, and let those who wait here ask the store."""
         for claim in claims:
             lease = self._leases.pop(claim, None)
+            if self._cohort is not None:
+                self._cohort.lose(claim)
             if lease is not None:
                 lease._lose()
 

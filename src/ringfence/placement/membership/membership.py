@@ -187,8 +187,8 @@ class Membership:
         Raises:
             InvalidType: an argument of another type.
             InvalidValue: the ttl is out of bounds, or nodes cannot register with this source.
-            StoreError: the membership was closed, or is that of a forked child's parent; or the source failed or did not answer, and what it may have taken in
-                is dropped after the ttl.
+            StoreError: the membership was closed, or is that of a forked child's parent; or the source failed or did
+                not answer, and what it may have taken in is dropped after the ttl.
         """
         member = one_node(node)
         seconds = check_seconds("ttl", ttl, 0.1)
