@@ -204,7 +204,7 @@ def test_wrong_files_of_nodes(name: str, text: str, words: str, tmp_path: Path) 
         ("load a=", "'a=' is not NAME=VALUE"),
         ("load a=x", "the weight 'x' is not a number"),
         ("load a=nan", "finite and above 0"),
-        ("load a --vnodes 0", "vnodes must be in"),
+        ("load a --vnodes 0", "vnodes must be at least 1"),
         ("load a --keys missing.txt", "No such file or directory"),
         ("load a --keys .", "Is a directory"),
         ("lookup a --replicas 0", "must be"),

@@ -108,4 +108,4 @@ def test_both_refuse_the_same_numbers_of_buckets() -> None:
 
 def test_the_classes_behind_the_placements_are_those_of_the_chosen_twin() -> None:
     for kind, name in ((JumpHash, "jump"), (MultiProbe, "probes"), (Rendezvous, "rendezvous")):
-        assert kind.__mro__[2].__module__ == f"ringfence._core.{name}"
+        assert f"ringfence._core.{name}" in [base.__module__ for base in kind.__mro__]
