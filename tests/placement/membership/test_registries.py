@@ -170,6 +170,16 @@ def test_entering_twice_is_harmless(registry: Registrants) -> None:
     assert registry.source.renew([entry._replace(fence=fence)]) == [Standing.HELD]
 
 
+def test_entering_twice_lasts_for_the_whole_ttl(registry: Registrants, url: str) -> None:
+    if url.startswith("zookeeper"):
+        return  # a session of its own for each time
+    entry = registry.enter("a", ttl=6.0)
+    time.sleep(3.5)
+    assert registry.source.enter(entry) is not None
+    time.sleep(3.5)
+    assert "a" in registry.members()
+
+
 def test_leaving_twice_is_harmless(registry: Registrants) -> None:
     entry = registry.enter("a")
     registry.source.leave(entry)

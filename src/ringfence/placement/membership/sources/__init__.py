@@ -79,7 +79,7 @@ class Registry(Source, Protocol):
         """Register a node in place of whoever has its name, and return the fence.
 
         An entry that has a fence was lost: it does not take the name from another owner; None if there is one. Asked
-        again, the owner who has the name gets the same fence or a greater one.
+        again, the owner who has the name gets the same fence or a greater one, and the whole ttl.
         """
 
     def renew(self, entries: Sequence[Entry]) -> list[Standing]:

@@ -80,7 +80,8 @@ class EtcdSource:
         [[found]] = answer.found
         if self._owner(found) != entry.owner:
             return None
-        self._leases[entry.owner] = found.lease  # this owner's, from a request that was not answered
+        self._client.keep_alive(found.lease)  # this owner's, from a request that was not answered
+        self._leases[entry.owner] = found.lease
         return found.mod_revision
 
     def renew(self, entries: Sequence[Entry]) -> list[Standing]:

@@ -83,6 +83,7 @@ class MemorySource(EventSource):
         with self._group.lock:
             row = self._group.row(entry.node.name)
             if row is not None and row.entry.owner == entry.owner:
+                self._group.extend(row)
                 return row.entry.fence
             if row is not None and entry.fence:
                 return None

@@ -59,8 +59,11 @@ end
 # Fences go on upward if the counter is lost: they are microseconds since 2020 at least.
 _ENTER = f"""{_COMMON}
 drop_ended()
-local fence, _, owner = record(ARGV[1])
-if owner == ARGV[2] then return fence end
+local fence, beat, owner = record(ARGV[1])
+if owner == ARGV[2] then
+  put(ARGV[1], ARGV[3], fence, beat + 1, owner, ARGV[5])
+  return fence
+end
 if owner and ARGV[4] ~= '0' then return false end
 local last = tonumber(redis.call('GET', KEYS[3]) or 0)
 local micros = (time[1] - 1577836800) * 1000000 + time[2]
