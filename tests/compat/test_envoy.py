@@ -115,7 +115,7 @@ def test_the_maglev_is_a_placement() -> None:
     with pytest.raises(InvalidType):
         maglev[5]  # type: ignore[index]
     with pytest.raises(InvalidType):
-        maglev.lookup_many([5])  # type: ignore[list-item]
+        maglev.lookup_many([5])
     with pytest.raises(UnknownNode):
         maglev.without_node("x:1")
 

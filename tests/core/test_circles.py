@@ -11,7 +11,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.errors import InvalidType
+from ringfence.errors import InvalidType, InvalidValue
 
 NAMES = ("a", "b", "c", "d")
 
@@ -69,6 +69,31 @@ def test_look_ups_are_those_of_a_look_at_every_point(
     rows = circle.replicas_many(keys, 4)
     assert [[NAMES[i] for i in row] for row in rows] == walks
     assert circle.places == points
+
+
+@pytest.mark.parametrize("takes_bytes", [False, True])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("bits", HASHES)
+def test_columns_are_placed_as_their_keys_are(
+    core: SimpleNamespace, bits: int, after: bool, takes_bytes: bool
+) -> None:
+    digest, key_hash = HASHES[bits]
+    words = ["", "é", "x" * 70, *(f"key {i}" for i in range(60))]
+    points = near([0, *map(key_hash, words)], bits)  # 0 is where nulls are searched
+    owners = [i % 4 for i in range(len(points))]
+    circle = core.circles.Circle(NAMES, points, owners, key_hash, bits, after, digest, takes_bytes)
+    octets = [word.encode() for word in words]
+    for column, keys in ((np.array(words), words), (np.array(octets), octets)):
+        assert [NAMES[i] for i in circle.lookup_many(column, threads=2)] == [circle[key] for key in keys]
+        rows = circle.replicas_many(column, 3, threads=2)
+        assert [tuple(NAMES[i] for i in row) for row in rows] == [circle.replicas(key, 3) for key in keys]
+        masked = np.ma.array(column, mask=np.arange(len(keys)) % 2 == 1)
+        found = circle.lookup_many(masked, null="c")
+        assert [NAMES[i] for i in found[::2]] == [circle[key] for key in keys[::2]]
+        assert set(found[1::2].tolist()) == {2}
+        assert circle.replicas_many(masked, 3, null="c")[1::2].tolist() == [[2, 3, 0]] * (len(keys) // 2)
+        with pytest.raises(InvalidValue, match="row 1 of the keys is null"):
+            circle.lookup_many(masked)
 
 
 def walk(points: list[int], owners: list[int], place: int, after: bool) -> list[str]:

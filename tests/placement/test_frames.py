@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringfence.compat import tooz
+from ringfence.compat import envoy, fastring, tooz
 from ringfence.errors import BackendUnavailable, EmptyRing, InvalidType, InvalidValue, UnknownNode
 from ringfence.placement import HashRing, JumpHash, Maglev, frames
 
@@ -68,6 +68,15 @@ def test_rows_are_where_their_keys_are(parts_of: Any, kind: Any) -> None:
     assert parts_of(framed(KEYS), placement) == one_by_one(KEYS, placement)
     assert parts_of(framed(KEYS), placement, threads=2) == one_by_one(KEYS, placement)
     assert parts_of(framed(list(range(50))), placement) == one_by_one(list(range(50)), placement)
+
+
+@every_library
+@pytest.mark.parametrize("kind", [envoy.ring_hash, envoy.maglev, fastring.ring, tooz.ring])
+def test_rings_of_other_systems(parts_of: Any, kind: Any) -> None:
+    ring = kind(NODES)
+    assert parts_of(framed(KEYS), ring, threads=2) == one_by_one(KEYS, ring)
+    keys = [None, *KEYS, None]
+    assert parts_of(framed(keys), ring, null="south") == one_by_one(keys, ring, "south")
 
 
 COLUMNS = [
@@ -151,7 +160,6 @@ def test_many_nodes() -> None:
 @pytest.mark.parametrize(
     ("placement", "options", "error", "says"),
     [
-        (tooz.ring(["a"]), {}, InvalidType, "ringfence.placement, not <tooz"),
         ("ring", {}, InvalidType, "not 'ring'"),
         (HashRing(), {}, EmptyRing, "no nodes"),
         (RING, {"null": "z"}, UnknownNode, "'z'"),

@@ -15,6 +15,7 @@ class Offsets(NamedTuple):
 
     offsets: NDArray[Any]
     data: Bytes
+    text: bool
 
 
 class Views(NamedTuple):
@@ -22,6 +23,7 @@ class Views(NamedTuple):
 
     views: Bytes
     buffers: tuple[Bytes, ...]
+    text: bool
 
 
 class Fixed(NamedTuple):
@@ -65,3 +67,13 @@ class Column(NamedTuple):
     rows: int
     layout: Layout
     nulls: NDArray[np.bool_] | None
+
+
+def key_type(layout: Layout) -> type[str] | type[bytes] | type[int]:
+    """Return what the keys of a layout are; text may lie there as its UTF-8."""
+    if isinstance(layout, Dictionary):
+        return key_type(layout.values.layout)
+    if isinstance(layout, Integers):
+        return int
+    text = layout.text if isinstance(layout, Offsets | Views) else not isinstance(layout, Fixed)
+    return str if text else bytes

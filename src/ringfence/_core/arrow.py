@@ -183,9 +183,9 @@ def _column(schema: Schema, array: Array) -> Column:
 
 def _layout(array: Array, kind: str, nulls: NDArray[np.bool_] | None) -> Layout:
     if kind in _OFFSETS:
-        return _offsets(array, _OFFSETS[kind])
+        return _offsets(array, _OFFSETS[kind], kind in ("u", "U"))
     if kind in ("vu", "vz"):
-        return _views(array, nulls)
+        return _views(array, nulls, kind == "vu")
     if kind in _INTEGERS:
         numbers = _rows(array, _INTEGERS[kind])
         return Integers(numbers if nulls is None else np.where(nulls, 0, numbers))
@@ -201,18 +201,18 @@ def _layout(array: Array, kind: str, nulls: NDArray[np.bool_] | None) -> Layout:
     )
 
 
-def _offsets(array: Array, dtype: str) -> Offsets:
+def _offsets(array: Array, dtype: str, text: bool) -> Offsets:
     _expect(array, 3)
     if array.length == 0:
-        return Offsets(np.zeros(1, dtype), np.empty(0, np.uint8))
+        return Offsets(np.zeros(1, dtype), np.empty(0, np.uint8), text)
     offsets = _buffer(array, 1, dtype, array.offset + array.length + 1)[array.offset :]
     size = int(offsets[-1])
     if size < 0:
         raise InvalidValue(f"an Arrow column cannot end at offset {size}: its offsets are malformed")
-    return Offsets(offsets, _buffer(array, 2, "u1", size))
+    return Offsets(offsets, _buffer(array, 2, "u1", size), text)
 
 
-def _views(array: Array, nulls: NDArray[np.bool_] | None) -> Views:
+def _views(array: Array, nulls: NDArray[np.bool_] | None, text: bool) -> Views:
     _expect(array, 3)
     views = _rows(array, "u1", 16)
     if nulls is not None:  # whose views hold anything
@@ -220,7 +220,7 @@ def _views(array: Array, nulls: NDArray[np.bool_] | None) -> Views:
         views.reshape(-1, 16)[nulls] = 0
     last = array.n_buffers - 1
     sizes = _buffer(array, last, "i8", last - 2).tolist()
-    return Views(views, tuple(_buffer(array, 2 + i, "u1", size) for i, size in enumerate(sizes)))
+    return Views(views, tuple(_buffer(array, 2 + i, "u1", size) for i, size in enumerate(sizes)), text)
 
 
 def _dictionary(schema: Schema, array: Array, kind: str, nulls: NDArray[np.bool_] | None) -> Column:

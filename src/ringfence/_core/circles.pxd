@@ -14,6 +14,8 @@ cdef class Circle:
     cdef object _owner_array
     cdef object _table_array
     cdef object _key_hash
+    cdef object _digest
+    cdef list _of_types
     cdef const uint64_t* _points
     cdef const uint64_t* _lows
     cdef const uint32_t* _owners

@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
 import numpy as np
 
-from ringfence._core import _checks
+from ringfence._core import _checks, _threads
 from ringfence._core._kernel_array import Indices, Words
+from ringfence._core._layouts import Column, key_type
+from ringfence._core._rows import keys_of
+from ringfence._core.arrow import Keys
+from ringfence._core.batches import position
 from ringfence._core.digests import KINDS
 from ringfence._core.points import PAD, prefix_shift, prefix_table
 from ringfence.errors import InvalidType
+
+from .columns import chunk_hashes, gathered, is_column, listed, refuse_nulls
+from .digests import digest as digest_of
 
 try:
     import cython
@@ -35,7 +42,8 @@ class Circle:
     """Sorted points on a circle, and which node's each is: immutable, so look-ups need no lock.
 
     Keys that are ASCII and, where the system takes them, bytes are hashed and searched in one go; whatever else goes
-    through `key_hash`, which refuses what the system could not hash.
+    through `key_hash`, which refuses what the system could not hash. Columns of either are hashed where they lie,
+    without the GIL, on circles of up to 64 bits without a tag; others are read into a list first.
 
     Args:
         names: the nodes, in any order.
@@ -44,7 +52,8 @@ class Circle:
         key_hash: from a key to its place on the circle.
         bits: width of the circle: up to 64, or 128.
         after: whether a key belongs to the first point after its place, instead of at or after it.
-        digest: the name of the hash in `digests.KINDS` that `key_hash` is for ASCII, or None; of 128 bits it is `md5`.
+        digest: the name of the hash in `digests.KINDS` that `key_hash` is for the UTF-8 of all keys but the empty one,
+            or None; of 128 bits it is `md5`, and only of ASCII.
         takes_bytes: whether `key_hash` hashes bytes as they are.
         takes_text: whether it hashes a str as its UTF-8.
         tag: two characters: what stands between them in a key is hashed instead of the key.
@@ -53,10 +62,12 @@ class Circle:
     __slots__ = (
         "_bits",
         "_count",
+        "_digest",
         "_key_hash",
         "_low_array",
         "_lows",
         "_names",
+        "_of_types",
         "_owner_array",
         "_owners",
         "_point_array",
@@ -97,6 +108,8 @@ class Circle:
         self._lows = words(self._low_array)
         self._owners = indices(self._owner_array)
         self._table = indices(self._table_array)
+        self._digest = digest if bits <= 64 and tag is None else None
+        self._of_types = [kind for kind, taken in ((str, takes_text), (bytes, takes_bytes)) if taken]
         self._rule = rule_of(KINDS[digest] if digest else 0, bits, after, takes_text, takes_bytes, tag)
 
     @property
@@ -156,26 +169,31 @@ class Circle:
             place & _LOW if self._bits > 64 else 0,
         )
 
-    def lookup_many(self, keys: Iterable[Any]) -> Indices:
+    def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> Indices:
         """Return the owners of a batch of keys, as uint32 indices into `ring.nodes`.
 
         Args:
-            keys: any iterable of keys, or a one-dimensional NumPy array of `S` (trailing NULs do not count), `U` or
-                `StringDType`.
+            keys: any iterable of keys; or a one-dimensional NumPy array of `S` (trailing NULs do not count), `U` or
+                `StringDType`, or Arrow data of text or bytes; of integers where the system takes ints.
+            threads: over how many threads at most to split a large batch.
+            null: the name of the node that owns the rows that are null; without it a null is refused.
 
         Raises:
             InvalidType: as for `lookup`, or `keys` is a single key.
-            InvalidValue: as for `lookup`.
+            InvalidValue: as for `lookup`; a row is null, Arrow data are malformed, or `threads` is less than 1.
+            UnknownNode: there is no node named `null`.
         """
-        items = list(_checks.key_list(keys))  # of our own: another thread may change that of the caller
-        places = self._places_of(items)
-        out: Indices = np.empty(len(items), np.uint32)
+        threads, owner = _checks.thread_count(threads), position(self._names, null)
+        places, nulls, items = self._batch(keys, threads, null)
+        out: Indices = np.empty(len(places), np.uint32)
         if self._bits <= 64:
-            find_many(self._point_array, self._table_array, self._shift, self._owner_array, places, out)
-            return out
-        for row in self._ties(places, out):
-            at = self._start(items[row])
-            out[row] = self._owners[at]
+            self._search(places, out, threads)
+        else:
+            for row in self._ties(places, nulls, out):
+                at = self._start(items[row])
+                out[row] = self._owners[at]
+        if nulls is not None:
+            out[nulls] = owner
         return out
 
     def replicas(self, key: Any, n: int) -> tuple[str, ...]:
@@ -191,23 +209,76 @@ class Circle:
         at = self._start(key)
         return distinct_owners(self._owners, self._count, at, self._names, wanted)
 
-    def replicas_many(self, keys: Iterable[Any], n: int) -> Indices:
-        """Return the `replicas` of a batch of keys, one row a key, as uint32 indices into `ring.nodes`."""
-        items, wanted = list(_checks.key_list(keys)), replica_count(n, self._with_points)
-        places = self._places_of(items)
-        out: Indices = np.empty((len(items), wanted), np.uint32)
-        nodes = len(self._names)
-        ring_rows(self._point_array, self._table_array, self._shift, self._owner_array, nodes, places, out)
+    def replicas_many(self, keys: Keys, n: int, *, threads: int = 1, null: str | None = None) -> Indices:
+        """Return the `replicas` of a batch of keys, one row a key, as uint32 indices into `ring.nodes`.
+
+        Takes and raises what `lookup_many` does; the row of a null has `null` and the nodes that follow it in `nodes`.
+        """
+        threads, owner = _checks.thread_count(threads), position(self._names, null)
+        wanted, nodes = replica_count(n, self._with_points), len(self._names)
+        places, nulls, items = self._batch(keys, threads, null)
+        out: Indices = np.empty((len(places), wanted), np.uint32)
+        self._rows(places, out, threads)
         if self._bits > 64:
-            for row in self._ties(places, np.empty(len(items), np.uint32)):
+            for row in self._ties(places, nulls, np.empty(len(places), np.uint32)):
                 at = self._start(items[row])
                 walk = np.roll(self._owner_array[:-1], -int(at))
                 out[row] = list(dict.fromkeys(walk.tolist()))[:wanted]
+        if nulls is not None:
+            out[nulls] = (owner + np.arange(wanted)) % nodes
         return out
 
-    def _ties(self, highs: Words, out: Indices) -> list[int]:
+    def _search(self, places: Words, out: Indices, threads: int) -> None:
+        def part(start: int, stop: int) -> None:
+            points, table, owners = self._point_array, self._table_array, self._owner_array
+            find_many(points, table, self._shift, owners, places[start:stop], out[start:stop])
+
+        _threads.split(part, len(places), threads)
+
+    def _rows(self, places: Words, out: Indices, threads: int) -> None:
+        def part(start: int, stop: int) -> None:
+            points, table, owners = self._point_array, self._table_array, self._owner_array
+            some, nodes = places[start:stop], len(self._names)
+            ring_rows(points, table, self._shift, owners, nodes, some, out[start:stop])
+
+        _threads.split(part, len(places), threads)
+
+    def _ties(self, highs: Words, nulls: Any, out: Indices) -> list[int]:
         """Put the owners of places into `out` by their upper bits, and return the rows where these do not tell."""
-        return find_highs(self._point_array, self._table_array, self._shift, self._owner_array, highs, out)
+        ties = find_highs(self._point_array, self._table_array, self._shift, self._owner_array, highs, out)
+        return ties if nulls is None else [row for row in ties if not nulls[row]]
+
+    def _batch(self, keys: Any, threads: int, null: str | None) -> tuple[Words, Any, list[Any]]:
+        """Return the places of a batch; which rows are null, or None; and the keys, but for columns hashed in place."""
+        if type(keys) is list or not is_column(keys):
+            given = list(_checks.key_list(keys))  # of our own: another thread may change that of the caller
+            return self._places_of(given), None, given
+        items: list[Any] = []
+        if self._bits <= 64:
+            places, nulls = gathered(keys, lambda *chunk: self._places_in(threads, *chunk))
+        else:
+            items, nulls = listed(keys)
+            places = self._places_but(items, nulls)
+        if null is None:
+            refuse_nulls(nulls)
+        return places, nulls, items
+
+    def _places_in(self, threads: int, column: Column, nulls: Any, row: int) -> Words:
+        """Return the places of a chunk; digested where it lies, unless a key may be the empty one."""
+        if self._digest is not None and key_type(column.layout) in self._of_types:
+            found: Words = chunk_hashes(column, row, threads, KINDS[self._digest])
+            empty = found == np.uint64(digest_of(self._digest, b""))
+            if not (empty if nulls is None else empty & ~nulls).any():
+                return (found << np.uint64(64 - self._bits)) + np.uint64(self._rule.after)
+        return self._places_but(keys_of(column, nulls, row), nulls)
+
+    def _places_but(self, keys: list[Any], nulls: Any) -> Words:
+        """Return the places of keys, anything for the nulls."""
+        if nulls is None:
+            return self._places_of(keys)
+        out: Words = np.zeros(len(keys), np.uint64)
+        out[~nulls] = self._places_of([key for key, missing in zip(keys, nulls, strict=True) if not missing])
+        return out
 
     def _places_of(self, keys: list[Any]) -> Words:
         out: Words = np.empty(len(keys), np.uint64)

@@ -6,8 +6,9 @@ The GIL is released while a column is hashed, and `threads` splits it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from ringfence._core._layouts import (
     Utf32,
     Views,
 )
+from ringfence._core._rows import keys_of, refuse_row
 from ringfence.errors import InvalidValue
 
 try:
@@ -52,24 +54,57 @@ def hashes(keys: Any, threads: int = 1, kind: Kind = 0) -> Any:
         InvalidValue: a row is null, its key out of range or without UTF-8, or the data are malformed.
     """
     found, nulls = hashes_and_nulls(keys, threads, kind)
+    refuse_nulls(nulls)
+    return found
+
+
+def refuse_nulls(nulls: Any) -> None:
+    """Raise for the first row that is null, if there is one."""
     if nulls is not None and nulls.any():
         raise InvalidValue(f"row {int(nulls.argmax())} of the keys is null")
-    return found
 
 
 def hashes_and_nulls(keys: Any, threads: int = 1, kind: Kind = 0) -> tuple[Any, Any]:
     """Return the hash of each row, anything for a null; and a mask of the nulls, or None without any."""
     threads = 1 if callable(kind) else threads  # for a Python function holds the GIL
+    return gathered(keys, lambda column, _, row: chunk_hashes(column, row, threads, kind))
+
+
+def listed(keys: Any) -> tuple[list[Any], Any]:
+    """Return the key of each row as a Python object, None for a null; and a mask of the nulls, or None without any.
+
+    Raises:
+        InvalidType: the column holds something else than keys.
+        InvalidValue: a row has no UTF-8, or the data are malformed.
+    """
+    found, nulls = gathered(keys, _objects)
+    return found.tolist(), nulls
+
+
+def _objects(column: Column, nulls: Any, row: int) -> Any:
+    out = np.empty(column.rows, object)
+    out[:] = keys_of(column, nulls, row)
+    return out
+
+
+def gathered(keys: Any, work: Callable[[Column, Any, int], Any]) -> tuple[Any, Any]:
+    """Return what `work` makes of all chunks of a column, in one array; and a mask of the nulls, or None without any.
+
+    Args:
+        keys: the column.
+        work: from a chunk, its mask of nulls or None, and the number of its first row, to an array of as many rows.
+    """
     if isinstance(keys, np.ndarray):
         column = _arrays.column_of(keys)
-        return _hashes(column, 0, threads, kind), _nulls(column)
+        nulls = _nulls(column)
+        return work(column, nulls, 0), nulls
     parts: list[Any] = []
     masks: list[Any] = []
     row = 0
     with closing(arrow.columns_of(keys)) as columns:
         for column in columns:
-            parts.append(_hashes(column, row, threads, kind))
             nulls = _nulls(column)
+            parts.append(work(column, nulls, row))
             masks.append(np.zeros(column.rows, np.bool_) if nulls is None else nulls)
             row += column.rows
     if len(parts) == 1:
@@ -86,11 +121,12 @@ def _nulls(column: Column) -> Any:
     return missing if column.nulls is None else missing | column.nulls
 
 
-def _hashes(column: Column, row: int, threads: int, kind: Kind) -> Any:
+def chunk_hashes(column: Column, row: int, threads: int, kind: Kind) -> Any:
+    """Return the hash of each row of one chunk, whose first is number `row`; anything for a null."""
     out = np.empty(column.rows, np.uint64)
     layout = column.layout
     if isinstance(layout, Dictionary):
-        values = _hashes(layout.values, 0, threads, kind)
+        values = chunk_hashes(layout.values, 0, threads, kind)
         return values[layout.indices] if len(values) else out  # without values, all rows are null
 
     def work(start: int, stop: int) -> None:
@@ -119,14 +155,4 @@ def _put_hashes(layout: Layout, row: int, start: int, stop: int, kind: Kind, out
         else:
             hash_fixed(numbers.astype("<u8").view(np.uint8).reshape(-1, 8), False, kind, out)
     if bad >= 0:
-        _refuse_row(layout, row + start + bad)
-
-
-def _refuse_row(layout: Layout, row: int) -> NoReturn:
-    if isinstance(layout, Utf32):
-        raise InvalidValue(
-            f"the key in row {row} has no UTF-8: it holds lone surrogates or what is no character"
-        )
-    if isinstance(layout, Strings):
-        raise InvalidValue(f"NumPy cannot read the string in row {row} of the keys")
-    raise InvalidValue(f"row {row} of the Arrow column lies outside its data: its offsets are malformed")
+        refuse_row(layout, row + start + bad)

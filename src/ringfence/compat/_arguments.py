@@ -134,13 +134,3 @@ def utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         _checks.refuse_surrogates(text)
-
-
-def key_list(keys: Any) -> list[Any]:
-    """Return the keys of a batch as a list of our own, which no other thread can change.
-
-    Raises:
-        InvalidType: a single key, or no keys at all.
-        InvalidValue: an array of more than one dimension.
-    """
-    return list(_checks.key_list(keys))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.arrow import Keys
 from ringfence.errors import InvalidValue
+from ringfence.placement.key_diff import KeyDiff
 from ringfence.placement.names import Names
 from ringfence.placement.node import Node
 from ringfence.placement.plan import Plan
-from ringfence.placement.shares import Shares, positions
+from ringfence.placement.protocol import Placement
+from ringfence.placement.shares import Shares
 
 
 class Snapshot(Names):
@@ -30,7 +33,7 @@ class Snapshot(Names):
         self._members = members
         self._epoch = 0
 
-    def lookup_many(self, keys: Iterable[Any]) -> NDArray[np.uint32]:
+    def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> NDArray[np.uint32]:
         """Return the owners of a batch of keys, as uint32 indices into `nodes`."""
         raise NotImplementedError
 
@@ -101,7 +104,7 @@ class Moves:
     """
 
     def __init__(self, old: Snapshot, new: Snapshot, shares: Shares, arcs: int | None = None) -> None:
-        self._old, self._new = old, new
+        self._by_key = KeyDiff(cast("Placement", old), cast("Placement", new))
         self._shares, self._arcs = shares, arcs
         self.fraction = shares.fraction
 
@@ -122,16 +125,9 @@ class Moves:
         """Tell whether the owner of `key` changes; raises what looking it up does."""
         return bool(self.affected([key])[0])
 
-    def affected(self, keys: Iterable[Any]) -> NDArray[np.bool_]:
-        """Tell of each key of a batch whether its owner changes; takes and raises what `lookup_many` does."""
-        items = keys if isinstance(keys, np.ndarray | str | bytes) else list(keys)
-        names = sorted({*self._old.nodes, *self._new.nodes})
-        before, after = (
-            positions(names, placement.nodes, placement.lookup_many(items))
-            for placement in (self._old, self._new)
-        )
-        moved: NDArray[np.bool_] = before != after
-        return moved
+    def affected(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> NDArray[np.bool_]:
+        """Tell of each key of a batch whether its owner changes; takes and raises what `lookup_many` of both does."""
+        return self._by_key.affected(keys, threads=threads, null=null)
 
     def __repr__(self) -> str:
         return f"<Moves of {self.fraction:.2%} of the keys>"

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ringfence.compat._arguments import integer, key_bytes, key_list
+from ringfence._core.arrow import Keys
+from ringfence.compat._arguments import integer, key_bytes
+from ringfence.compat._batches import placed
 from ringfence.errors import InvalidType, InvalidValue, PlacementError
 
 SLOTS = 16384
@@ -103,15 +105,19 @@ class SlotMap:
         """
         return self._serving(slot(key))[: integer("n", n, 1)]
 
-    def lookup_many(self, keys: Iterable[str | bytes]) -> NDArray[np.uint32]:
-        """Return the primaries of a batch of keys, as uint32 indices into `nodes`.
+    def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> NDArray[np.uint32]:
+        """Return the primaries of a batch of keys, as uint32 indices into `nodes`; takes what a ring's does.
 
         Raises:
             PlacementError: no node serves the slot of a key.
             InvalidType: a key that is neither str nor bytes.
+            InvalidValue: a row is null, Arrow data are malformed, or `threads` is less than 1.
+            UnknownNode: there is no node named `null`.
         """
-        items = key_list(keys)
-        slots = np.fromiter(map(slot, items), np.int32, len(items))
+        return placed(self._nodes, self._primaries, keys, threads, null)
+
+    def _primaries(self, keys: list[Any]) -> NDArray[np.uint32]:
+        slots = np.fromiter(map(slot, keys), np.int32, len(keys))
         shards = self._shard_of_slot[slots]
         if (shards < 0).any():
             self._serving(int(slots[shards < 0][0]))

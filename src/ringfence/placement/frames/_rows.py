@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringfence._core.arrow import Keys
+from ringfence._core.circles import Circle
 from ringfence.errors import BackendUnavailable, EmptyRing, InvalidType, InvalidValue
-from ringfence.placement.ring import HashRing
-from ringfence.placement.snapshot import Snapshot
-
-Placed: TypeAlias = HashRing | Snapshot
-"""A placement that reads columns: every one of `ringfence.placement`."""
+from ringfence.placement.names import Names
 
 Owners: TypeAlias = NDArray[np.uint32]
+
+
+class Placed(Protocol):
+    """A placement that reads columns: every one of `ringfence.placement`, and the rings of `ringfence.compat`."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the nodes."""
+
+    def lookup_many(self, keys: Keys, *, threads: int = 1, null: str | None = None) -> Owners:
+        """Return the owners of a batch of keys, as indices into `nodes`."""
 
 
 def library(name: str, extra: str) -> Any:
@@ -31,8 +40,10 @@ def library(name: str, extra: str) -> Any:
 
 def check(placement: Any, on: Any, columns: Collection[Any]) -> None:
     """Refuse what is no placement, has no node, or no column of the frame."""
-    if not isinstance(placement, HashRing | Snapshot):
-        raise InvalidType(f"frames are partitioned by a placement of ringfence.placement, not {placement!r}")
+    if not isinstance(placement, Names | Circle):
+        raise InvalidType(
+            f"frames are partitioned by a placement of ringfence.placement or compat, not {placement!r}"
+        )
     if not placement.nodes:
         raise EmptyRing
     if on not in columns:

@@ -26,7 +26,7 @@ def partition(
 
     Args:
         frame: the rows.
-        placement: a placement of `ringfence.placement`; it is sent to the workers.
+        placement: a placement of `ringfence.placement`, or a ring of `ringfence.compat`; it is sent to the workers.
         on: the column of keys.
         threads: over how many threads at most to split the hashing of one partition.
         null: the name of the node that owns the rows without a key; without it they are refused.

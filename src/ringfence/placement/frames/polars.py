@@ -26,7 +26,7 @@ def partition(
 
     Args:
         frame: the rows.
-        placement: a placement of `ringfence.placement`.
+        placement: a placement of `ringfence.placement`, or a ring of `ringfence.compat`.
         on: the column of keys.
         threads: over how many threads at most to split the hashing.
         null: the name of the node that owns the rows that are null; without it they are refused.
