@@ -21,7 +21,6 @@ from ringfence._core._layouts import (
     Strings,
     Utf32,
     Views,
-    key_type,
 )
 from ringfence.errors import InvalidValue
 
@@ -40,12 +39,25 @@ def keys_of(column: Column, nulls: NDArray[np.bool_] | None, first: int) -> list
         InvalidValue: a row lies outside its data, or text is no UTF-8.
     """
     layout = column.layout
-    present = np.ones(column.rows, np.bool_) if nulls is None else ~nulls
     if isinstance(layout, Dictionary):
         values = [*keys_of(layout.values, layout.values.nulls, 0), None]  # without values, all rows are null
-        return [values[i] for i in np.where(present, layout.indices, -1).tolist()]
-    rows = zip(_rows(layout), present.tolist(), strict=True)
-    return [_key(layout, item, first + row) if there else None for row, (item, there) in enumerate(rows)]
+        indices = layout.indices if nulls is None else np.where(nulls, -1, layout.indices)
+        return [values[i] for i in indices.tolist()]
+    items = list(_rows(layout))
+    for row, item in enumerate(items):
+        if item is None and (nulls is None or not nulls[row]):
+            refuse_row(layout, first + row)
+    for row in [] if nulls is None else np.flatnonzero(nulls).tolist():
+        items[row] = None
+    return _decoded(items, first) if isinstance(layout, Offsets | Views) and layout.text else items
+
+
+def _decoded(items: list[Any], first: int) -> list[Any]:
+    try:
+        return [item if item is None else item.decode() for item in items]
+    except UnicodeDecodeError as error:
+        row = first + items.index(error.object)
+        raise InvalidValue(f"the text in row {row} of the keys is no UTF-8: {error.object!r}") from None
 
 
 def _rows(layout: Offsets | Views | Fixed | Utf32 | Strings | Integers) -> Iterable[Any]:
@@ -56,21 +68,18 @@ def _rows(layout: Offsets | Views | Fixed | Utf32 | Strings | Integers) -> Itera
     if isinstance(layout, Fixed):
         return fixed_rows(layout.items, layout.padded)
     if isinstance(layout, Utf32):
-        return utf8_rows(layout.characters)
+        return _texts(layout.characters)
     if isinstance(layout, Integers):
         return list(layout.numbers.tolist())
     return list(layout.items.tolist())
 
 
-def _key(layout: Layout, item: Any, row: int) -> Any:
-    if item is None:
-        refuse_row(layout, row)
-    if key_type(layout) is not str or isinstance(item, str):
-        return item
-    try:
-        return item.decode()
-    except UnicodeDecodeError:
-        raise InvalidValue(f"the text in row {row} of the keys is no UTF-8: {item!r}") from None
+def _texts(characters: NDArray[np.uint32]) -> Iterable[str | None]:
+    if not characters.shape[1]:
+        return [""] * len(characters)
+    if (characters < 0x11_0000).all():  # lone surrogates are refused as keys are
+        return list(characters.view(f"U{characters.shape[1]}").ravel().tolist())
+    return (None if data is None else data.decode() for data in utf8_rows(characters))
 
 
 def refuse_row(layout: Layout, row: int) -> NoReturn:
@@ -86,9 +95,9 @@ def refuse_row(layout: Layout, row: int) -> NoReturn:
 
 def offset_rows(offsets: NDArray[Any], data: Bytes) -> Iterator[bytes | None]:
     """Yield the bytes of each row of an `Offsets`, None for one out of bounds."""
-    memory, size = data.data, len(data)
+    memory, size = data.tobytes(), len(data)
     for start, end in pairwise(offsets.tolist()):
-        yield memory[start:end].tobytes() if 0 <= start <= end <= size else None
+        yield memory[start:end] if 0 <= start <= end <= size else None
 
 
 def view_rows(views: Bytes, buffers: tuple[Bytes, ...]) -> Iterator[bytes | None]:
@@ -106,15 +115,17 @@ def view_rows(views: Bytes, buffers: tuple[Bytes, ...]) -> Iterator[bytes | None
 
 def fixed_rows(items: Bytes, padded: bool) -> Iterator[bytes]:
     """Yield the bytes of each row of a `Fixed`."""
-    for item in items:
-        data = item.tobytes()
+    width, memory = items.shape[1], items.tobytes()
+    for row in range(len(items)):
+        data = memory[row * width : (row + 1) * width]
         yield data.rstrip(b"\0") if padded else data
 
 
 def utf8_rows(characters: NDArray[np.uint32]) -> Iterator[bytes | None]:
     """Yield the UTF-8 of each row of a `Utf32`, None for one that has none."""
-    for item in characters.astype("<u4"):
+    width, memory = 4 * characters.shape[1], characters.astype("<u4").tobytes()
+    for row in range(len(characters)):
         try:
-            yield item.tobytes().decode("utf-32-le").rstrip("\0").encode()
+            yield memory[row * width : (row + 1) * width].decode("utf-32-le").rstrip("\0").encode()
         except UnicodeError:
             yield None
