@@ -127,3 +127,15 @@ def test_no_node_at_all() -> None:
         for threads in (1, 2):
             with pytest.raises(EmptyRing):
                 HashRing().lookup_many(keys, threads=threads)
+
+
+def test_a_function_is_not_asked_about_nulls() -> None:
+    def after_colon(data: bytes) -> int:
+        return int(data.split(b":")[1])
+
+    ring = HashRing(["a", "b"], hash=after_colon)
+    text = pa.array(["x:1", None, None, "x:2", None])
+    masked = np.ma.MaskedArray(np.array(["x:1", "", "", "x:2", ""]), [False, True, True, False, True])
+    for keys in (text, text.dictionary_encode(), pa.chunked_array([text[:2], text[2:]]), masked):
+        owners = [ring.nodes[owner] for owner in ring.lookup_many(keys, null="b")]
+        assert owners == [ring["x:1"], "b", "b", ring["x:2"], "b"]

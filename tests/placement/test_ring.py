@@ -192,3 +192,12 @@ def test_bad_arguments_are_named(wrong: Any, error: type[Exception], names: str)
     with pytest.raises(error, match=names) as caught:
         wrong()
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("name", ["points", "owners", "table"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer NumPy advises against setting a dtype
+def test_the_arrays_given_out_are_views_whose_owner_may_do_as_he_likes(name: str) -> None:
+    ring = HashRing(["a", "b", "c"], vnodes=10)
+    getattr(ring, name).dtype = np.uint8
+    assert ring.with_node("d").points.tolist() == HashRing(["a", "b", "c", "d"], vnodes=10).points.tolist()
+    assert ring.lookup_many(["x", "y"]).tolist() == [ring.nodes.index(ring[key]) for key in ("x", "y")]

@@ -132,8 +132,19 @@ def chunk_hashes(column: Column, row: int, threads: int, kind: Kind) -> Any:
     def work(start: int, stop: int) -> None:
         _put_hashes(layout, row, start, stop, kind, out[start:stop])
 
-    _threads.split(work, column.rows, 1 if isinstance(layout, Strings) else threads)  # as they share a lock
+    if callable(kind) and column.nulls is not None:  # a function is not asked about what is no key
+        for start, stop in _runs(~column.nulls):
+            work(start, stop)
+    else:
+        _threads.split(
+            work, column.rows, 1 if isinstance(layout, Strings) else threads
+        )  # as they share a lock
     return out
+
+
+def _runs(rows: Any) -> list[list[int]]:
+    """Return where each run of True rows starts and stops."""
+    return np.flatnonzero(np.diff(rows, prepend=False, append=False)).reshape(-1, 2).tolist()
 
 
 def _put_hashes(layout: Layout, row: int, start: int, stop: int, kind: Kind, out: Any) -> None:

@@ -65,7 +65,7 @@ class Slots:
     @property
     def table(self) -> Indices:
         """The owner of each slot, as an index into `nodes`; read-only."""
-        return self._table_array
+        return self._table_array.view()  # whoever sets its dtype or strides shall not set ours
 
     def __getitem__(self, key: str | bytes | int) -> str:
         """Return the name of the node that owns `key`."""

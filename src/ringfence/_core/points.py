@@ -105,17 +105,17 @@ class Points:
     @property
     def points(self) -> Words:
         """The sorted points, and `PAD` sentinels; read-only."""
-        return self._point_array
+        return self._point_array.view()  # whoever sets its dtype or strides shall not set the ring's own
 
     @property
     def owners(self) -> Indices:
         """The owner of each point as an index into `nodes`, and once more that of the first; read-only."""
-        return self._owner_array
+        return self._owner_array.view()
 
     @property
     def table(self) -> Indices:
         """The prefix table: at `h >> 64 - bits` stands the position of the first point with these top bits."""
-        return self._table_array
+        return self._table_array.view()
 
     def __getitem__(self, key: str | bytes | int) -> str:
         """Return the name of the node that owns `key`."""
