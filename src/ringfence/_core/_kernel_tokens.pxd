@@ -1,11 +1,39 @@
 # cython: language_level=3
 """Replicas over data centres and racks, compiled; `_kernel_tokens.py` holds the same names, documented."""
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.dict cimport PyDict_Next
+from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from ringfence._core._kernel_rows cimport holds, named
+
+
+cdef extern from "Python.h":
+    PyObject* PyTuple_GET_ITEM(object items, Py_ssize_t i)
+
+
+cdef inline bint same(object replication, object known, tuple items):
+    if replication is known:
+        return True
+    if type(replication) is not type(known):
+        return False
+    return type(known) is dict and holds_items(<dict>replication, items) or replication == known
+
+
+cdef inline bint holds_items(dict mapping, tuple items):
+    # Mostly it is the very mapping asked with before, or one of the same strings and small ints: no need to compare.
+    cdef Py_ssize_t at = 0, i = 0
+    cdef PyObject* key = NULL
+    cdef PyObject* value = NULL
+    cdef bint alike = 2 * len(mapping) == len(items)
+    with cython.critical_section(mapping):
+        while alike and PyDict_Next(mapping, &at, &key, &value):
+            alike = key == PyTuple_GET_ITEM(items, i) and value == PyTuple_GET_ITEM(items, i + 1)
+            i += 2
+    return alike
 
 
 cdef inline object plan_of(list left, list repeats):

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 
+def same(replication: Any, known: Any, items: tuple[Any, ...]) -> bool:  # noqa: ARG001 as the compiled twin has it
+    """Return whether a replication is like the one known, whose keys and values are `items` where it is a dict."""
+    return type(replication) is type(known) and bool(replication == known)
+
+
 def plan_of(left: list[int], repeats: list[int]) -> Any:
     """Return what `spread` takes: how many replicas each data centre is to have, and how many may share a rack."""
     return tuple(left), tuple(repeats)

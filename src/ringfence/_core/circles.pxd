@@ -4,7 +4,7 @@ from ringfence._core._kernel_array cimport indices, words
 from ringfence._core._kernel_circles cimport Rule, find_highs, find_key, find_place, place_list, rule_of
 from ringfence._core._kernel_rows cimport ring_rows
 from ringfence._core._kernel_search cimport distinct as distinct_owners, find_many, replica_count
-from ringfence._core._kernel_tokens cimport plan_of, spread
+from ringfence._core._kernel_tokens cimport plan_of, same, spread
 
 
 cdef class Circle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ if not cython.compiled:
     from ringfence._core._kernel_rows import ring_rows
     from ringfence._core._kernel_search import distinct as distinct_owners
     from ringfence._core._kernel_search import find_many, replica_count
-    from ringfence._core._kernel_tokens import plan_of, spread
+    from ringfence._core._kernel_tokens import plan_of, same, spread
 
 _LOW = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -324,7 +325,7 @@ class Tokens(Circle):
         self._racks = indices(self._rack_array)
         self._centre_count = len(set(centres))
         # The last replication asked for, in a list: its items are put and read at once in any interpreter.
-        self._planned: list[tuple[Any, Any, Any]] = [(None, None, None)]
+        self._planned: list[tuple[Any, Any, Any, Any]] = [(None, (), None, None)]
         self._found: dict[Any, list[Any]] = {}
 
     def plan(self, replication: Any) -> Any:
@@ -346,8 +347,8 @@ class Tokens(Circle):
             InvalidType: neither bytes nor an int, or a replication of another type.
             InvalidValue: an int that is no token, an unknown strategy, or data centres without a topology.
         """
-        known, plan, found = self._planned[0]
-        if type(replication) is not type(known) or replication != known:
+        known, items, plan, found = self._planned[0]
+        if not same(replication, known, items):
             plan, found = self._plan_of(replication)
         at = self._start(key_or_token)
         if at == self._count:
@@ -367,7 +368,9 @@ class Tokens(Circle):
         if found is None:
             found = self._found[plan] = [None] * self._count
         if type(replication) is int or type(replication) is dict:
-            self._planned[0] = (copy(replication), plan, found)
+            known = copy(replication)
+            items = tuple(chain.from_iterable(known.items())) if type(known) is dict else ()
+            self._planned[0] = (known, items, plan, found)
         return plan, found
 
     def _walked(self, at: int, plan: Any) -> tuple[str, ...]:
