@@ -140,6 +140,21 @@ def test_replication_as_a_keyspace_has_it() -> None:
         TokenRing(SMALL).replicas(15, {"dc": 1})
 
 
+def test_a_replication_that_was_changed_is_read_anew() -> None:
+    ring = TokenRing(SMALL, RACKS)
+    wanted: dict[str, Any] = {"dc": 1, "elsewhere": 1}
+    for change in ({"dc": 2}, {"dc": "2"}, {"dc": 3}, {"elsewhere": 2}, {"more": 1}, {"dc": 1}):
+        before = ring.replicas(15, wanted)
+        wanted.update(change)
+        asked = ring.replicas(15, wanted)
+        assert asked == TokenRing(SMALL, RACKS).replicas(15, dict(wanted))
+        assert (asked == before) == ("dc" not in change or change["dc"] == "2")
+        assert ring.replicas(15, dict(reversed(wanted.items()))) == asked
+    del wanted["dc"]
+    assert ring.replicas(15, wanted) == ()
+    assert ring.replicas(15, {b"dc".decode(): 1}) == ring.replicas(15, 1)
+
+
 def test_keys_and_batches() -> None:
     ring = TokenRing({"a": [-(2**62)], "b": [0], "c": [2**62]})
     keys = [f"key{i}".encode() for i in range(100)]

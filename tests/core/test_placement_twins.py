@@ -99,10 +99,13 @@ def test_both_refuse_the_same_numbers_of_buckets() -> None:
     if _twins.extension("jump") is None:
         pytest.skip("nothing is compiled")
     one, other = (_twins.load("jump", which, prefix=f"jump_{which}") for which in ("c", "python"))
-    for arguments in ((1, 0), (1, 1 << 31), (1, True), (1, "2"), (-1, 2), (1 << 64, 2), ("a", 2), (True, 2)):
+    cannot_be = (-1, -(1 << 30), -(1 << 60), -(1 << 90), 1 << 64, 1 << 90, "2", 2.0, True)
+    for arguments in [(1, buckets) for buckets in (0, 1 << 31, *cannot_be)] + [(key, 2) for key in cannot_be]:
         assert refusal(one.jump_hash, *arguments) == refusal(other.jump_hash, *arguments)
-    for key in (0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, np.int64(5)):
-        for buckets in (1, 7, 1 << 30, (1 << 31) - 1):
+    # where an int has one digit more
+    edges = [number for bits in (30, 60, 63) for number in ((1 << bits) - 1, 1 << bits)]
+    for key in (0, 1, *edges, (1 << 64) - 1, np.int64(5)):
+        for buckets in (1, 7, 257, (1 << 30) - 1, 1 << 30, (1 << 31) - 1):
             assert one.jump_hash(key, buckets) == other.jump_hash(key, buckets)
 
 

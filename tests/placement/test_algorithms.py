@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import mmh3
@@ -95,6 +96,16 @@ def test_a_jump_alone_is_one_of_a_batch(buckets: int) -> None:
 def test_jump_is_the_program_of_the_paper(key: int, buckets: int) -> None:
     for count in (buckets, buckets % 1000 + 1):
         assert jump_hash(key, count) == slow_jump(key, count) == jump_hash_many([key], count)[0]
+
+
+@pytest.mark.parametrize("buckets", [2, 100, 256, 257, 1 << 20, (1 << 31) - 1])
+def test_jumps_by_a_divisor_are_rounded_as_in_the_paper(buckets: int) -> None:
+    undo, random = pow(2862933555777941757, -1, SPACE), Random(1)
+    divisors = [*range(1, 500), *(1 << bits for bits in range(9, 31)), *range((1 << 31) - 200, (1 << 31) + 1)]
+    for divisor in divisors:  # of the first jump, then of the second
+        first = ((divisor - 1 << 33 | random.getrandbits(33)) - 1) * undo % SPACE
+        for key in (first, (first - 1) * undo % SPACE):
+            assert jump_hash(key, buckets) == jump_hash_many([key], buckets)[0] == slow_jump(key, buckets)
 
 
 @pytest.mark.parametrize("buckets", [1, 2, 10, 1000, 100_000, (1 << 31) - 1])

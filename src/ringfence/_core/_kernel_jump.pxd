@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Jump consistent hash, compiled; `_kernel_jump.py` holds the same names, documented."""
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from ringfence._core._kernel_array cimport indices, words
@@ -8,64 +8,85 @@ from ringfence._core._kernel_hash cimport splitmix64, uint64_key
 from ringfence._core._kernel_rows cimport holds, named
 
 
-cdef extern from "Python.h":
-    bint PyLong_CheckExact(object value)
-    long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
-    long PyLong_AsLongAndOverflow(object value, int* overflow) except? -1
+cdef extern from *:
+    """
+    #include <stdint.h>
+    /* Read an int of up to 64 bits from its digits: to call for both arguments takes as long as two jumps. */
+    static inline int ringfence_word(PyObject* value, uint64_t* word) {
+    #if CYTHON_USE_PYLONG_INTERNALS && PyLong_SHIFT == 30
+        if (!PyLong_CheckExact(value)) return 0;
+    #if PY_VERSION_HEX >= 0x030C0000
+        const digit* digits = ((PyLongObject*)value)->long_value.ob_digit;
+        uintptr_t tag = ((PyLongObject*)value)->long_value.lv_tag, count = tag & 2 ? 4 : tag >> 3;
+    #else
+        const digit* digits = ((PyLongObject*)value)->ob_digit;
+        size_t count = (size_t)Py_SIZE(value);
+    #endif
+        if (count > 3 || (count == 3 && digits[2] >> 4)) return 0;  /* too large, or negative */
+        *word = count ? digits[0] : 0;
+        if (count > 1) *word |= (uint64_t)digits[1] << 30;
+        if (count > 2) *word |= (uint64_t)digits[2] << 60;
+        return 1;
+    #else
+        return 0;
+    #endif
+    }
+    """
+    bint word_of "ringfence_word"(object value, uint64_t* word) noexcept
 
 
 cdef inline uint32_t bucket_count(object buckets) except 0:
-    cdef int overflow = 0
-    cdef long count
-    if PyLong_CheckExact(buckets):
-        count = PyLong_AsLongAndOverflow(buckets, &overflow)
-        if 0 < count <= 0x7FFF_FFFF:
-            return <uint32_t>count
+    cdef uint64_t count = 0
+    if word_of(buckets, &count) and 0 < count <= 0x7FFF_FFFF:
+        return <uint32_t>count
     from ringfence._core._checks import bucket_count
     return bucket_count(buckets)
 
 
 cdef inline uint64_t jump_key(object key) except? 7:
-    cdef int overflow = 0
-    cdef long long number
-    if PyLong_CheckExact(key):
-        number = PyLong_AsLongLongAndOverflow(key, &overflow)
-        if number >= 0:  # about twice as fast as the conversion to uint64
-            return <uint64_t>number
-    return uint64_key(key)
-
-
-cdef inline uint64_t jump_step(uint64_t state) noexcept nogil:
-    return state * <uint64_t>2862933555777941757 + 1
-
-
-cdef inline int64_t jump_next(int64_t bucket, uint64_t state) noexcept nogil:
-    return <int64_t>(<double>(bucket + 1) * (2147483648.0 / <double>(<int64_t>(state >> 33) + 1)))
+    cdef uint64_t number = 0
+    return number if word_of(key, &number) else uint64_key(key)
 
 
 cdef extern from *:
     """
     #include <stdint.h>
+    static inline uint64_t ringfence_jump_step(uint64_t h) { return h * 2862933555777941757ULL + 1; }
+
+    /* The first jump, from bucket 0: no double is close enough below a whole number here to be rounded up to it. */
+    static inline uint32_t ringfence_jump_first(uint64_t h) {
+        return (uint32_t)0x80000000U / ((uint32_t)(h >> 33) + 1);
+    }
+
+    /* Where the paper's program goes from a bucket, in its own doubles. */
+    static inline uint64_t ringfence_jump_next(uint32_t bucket, uint64_t h) {
+        return (uint64_t)(int64_t)(((double)bucket + 1) * (2147483648.0 / (double)((int64_t)(h >> 33) + 1)));
+    }
+
     /* The paper multiplies and truncates doubles, each jump waiting for the one before. In whole numbers that wait is
        a third as long. Both agree unless the product comes closer below a whole number than the scale is exact and a
        double rounds, which is checked. */
     static inline uint32_t ringfence_jump(uint64_t h, uint32_t count) {
-        uint64_t bucket = 0, further = 0;
+        h = ringfence_jump_step(h);
+        uint64_t bucket = 0, further = ringfence_jump_first(h);
         while (further < count) {
             bucket = further;
-            h = h * 2862933555777941757ULL + 1;
-            double factor = 2147483648.0 / (double)((int64_t)(h >> 33) + 1);
+            h = ringfence_jump_step(h);
+            double scale = 4611686018427387904.0 / (double)((int64_t)(h >> 33) + 1);
     #ifdef __SIZEOF_INT128__
             uint64_t next = (bucket + 1) << 33;
-            unsigned __int128 product = (unsigned __int128)next * (uint64_t)(int64_t)(factor * 2147483648.0);
+            unsigned __int128 product = (unsigned __int128)next * (uint64_t)(int64_t)scale;
             further = (uint64_t)(product >> 64);
             if (__builtin_expect(next >> 63 || (uint64_t)product >= ~next - ((uint64_t)1 << 42), 0))
     #endif
-                further = (uint64_t)(int64_t)((double)(int64_t)(bucket + 1) * factor);
+                further = ringfence_jump_next((uint32_t)bucket, h);
         }
         return (uint32_t)bucket;
     }
     """
+    uint64_t jump_step "ringfence_jump_step"(uint64_t h) noexcept nogil
+    uint32_t jump_first "ringfence_jump_first"(uint64_t h) noexcept nogil
+    uint64_t jump_next "ringfence_jump_next"(uint32_t bucket, uint64_t h) noexcept nogil
     uint32_t jump "ringfence_jump"(uint64_t h, uint32_t count) noexcept nogil
 
 
@@ -83,27 +104,26 @@ cdef inline void jump_block(const uint64_t* at, uint32_t size, uint32_t count, u
     # Each pass moves every key one jump on and keeps those that have not come past the end: without a branch that
     # depends on a key, so that the divisions of many keys overlap.
     cdef uint64_t[256] state
-    cdef int64_t[256] further
-    cdef uint32_t[256] slot
-    cdef uint32_t i, kept, active = size
-    cdef uint64_t h
-    cdef int64_t bucket, beyond
+    cdef uint64_t[256] place  # the position of the key, and in the lower half its bucket
+    cdef uint32_t i, bucket, active, kept = 0
+    cdef uint64_t h, beyond
     for i in range(size):
-        state[i] = at[i]
-        further[i] = 0
-        slot[i] = i
-    while active:
-        kept = 0
+        h = jump_step(at[i])
+        bucket = jump_first(h)
+        to[i] = 0
+        state[kept] = h
+        place[kept] = <uint64_t>i << 32 | bucket
+        kept += bucket < count
+    while kept:
+        active, kept = kept, 0
         for i in range(active):
-            bucket = further[i]
-            to[slot[i]] = <uint32_t>bucket
+            bucket = <uint32_t>place[i]
+            to[place[i] >> 32] = bucket
             h = jump_step(state[i])
             beyond = jump_next(bucket, h)
             state[kept] = h
-            further[kept] = beyond
-            slot[kept] = slot[i]
+            place[kept] = place[i] >> 32 << 32 | <uint32_t>beyond
             kept += beyond < count
-        active = kept
 
 
 cdef inline void jump_row(uint64_t h, uint32_t count, uint32_t* row, Py_ssize_t wanted) noexcept nogil:

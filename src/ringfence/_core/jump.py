@@ -21,8 +21,10 @@ if not cython.compiled:
     from ringfence._core._kernel_jump import bucket_count, jump, jump_key, jump_many, jump_ranked, jump_rows
     from ringfence._core._kernel_search import replica_count
 
+_FEW = tuple(range(256))  # at hand, as making an int of a C number takes a call
 
-def jump_hash(key: int, buckets: int) -> int:
+
+def jump_hash(key: int, buckets: int, /) -> int:
     """Return the bucket of a 64-bit key, exactly as Lamping and Veach's program does (arXiv 1406.2294).
 
     The key is taken as it is: hash it first unless it is a hash already.
@@ -35,7 +37,8 @@ def jump_hash(key: int, buckets: int) -> int:
         InvalidType: an argument is no int.
         InvalidValue: an argument out of range.
     """
-    return jump(jump_key(key), bucket_count(buckets))
+    bucket = jump(jump_key(key), bucket_count(buckets))
+    return _FEW[bucket] if bucket < 256 else bucket
 
 
 def jump_hash_many(keys: Iterable[int], buckets: int) -> Indices:
