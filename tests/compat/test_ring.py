@@ -248,3 +248,15 @@ def test_the_least_and_the_greatest_ring() -> None:
     assert repr(ring) == "<tooz ring of 1 nodes ['only'], 32 points>"
     many = tooz.ring([f"n{i}" for i in range(300)], partitions=4)
     assert sorted(many.replicas("key", 300)) == sorted(many.nodes)
+
+
+@pytest.mark.parametrize("name", ["uppers", "owners"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer NumPy advises against setting a dtype
+def test_nobody_changes_a_ring_by_the_arrays_it_gives_out(name: str) -> None:
+    ring = RINGS["libketama"]({"10.0.0.1:11211": 1, "10.0.0.2:11211": 1})
+    before = ring.lookup_many(["x", "y", "z"]).tolist()
+    given = getattr(ring, name)
+    with pytest.raises(ValueError, match="read-only"):
+        given[0] = 0
+    given.dtype = np.uint8
+    assert ring.lookup_many(["x", "y", "z"]).tolist() == before

@@ -102,6 +102,7 @@ class Circle:
         self._point_array = np.append(_uppers(points, bits), np.full(PAD, _LOW, np.uint64))
         self._low_array = np.array([point & _LOW for point in points] if bits > 64 else [0], np.uint64)
         self._owner_array = np.append(np.asarray(owners, np.uint32), np.uint32(owners[0]))
+        self._point_array.flags.writeable = self._owner_array.flags.writeable = False
         self._with_points = int(np.count_nonzero(np.bincount(self._owner_array)))
         self._table_array = prefix_table(self._point_array)
         self._shift = prefix_shift(len(self._table_array) - 1)
@@ -126,7 +127,7 @@ class Circle:
     @property
     def uppers(self) -> Words:
         """The upper 64 bits of the points, and sentinels, like `Points.points`."""
-        return self._point_array
+        return self._point_array.view()  # whoever sets its dtype or strides shall not set the circle's own
 
     @property
     def places(self) -> list[int]:
@@ -139,7 +140,7 @@ class Circle:
     @property
     def owners(self) -> Indices:
         """The owner of each point as an index into `nodes`, and once more that of the first."""
-        return self._owner_array
+        return self._owner_array.view()
 
     def __getitem__(self, key: Any) -> str:
         """Return the name of the node that the other system gives `key` to."""

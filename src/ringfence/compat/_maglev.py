@@ -42,7 +42,7 @@ class Maglev(Snapshot):
     @property
     def table(self) -> NDArray[np.uint32]:
         """The host of each slot, as an index into `nodes`; read-only."""
-        return self._table
+        return self._table.view()
 
     def pick(self, key_hash: int, attempt: int = 0) -> str:
         """Return the host for a request with this hash; on a retry, that of another slot, perhaps the same again.
