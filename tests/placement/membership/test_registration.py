@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringfence.errors import InvalidType, StoreError, StoreTimeout
+from ringfence.errors import InvalidType, StoreDamaged, StoreError, StoreTimeout
 from ringfence.placement import Node
 from ringfence.placement.membership import Entry, Membership, Registration, Standing
 from ringfence.placement.membership.registration import Registrar
@@ -202,6 +202,24 @@ def test_a_failed_renewal_is_tried_again_soon(group: MemoryGroup, clock: FakeClo
     assert failure(registration) is None
     clock.advance(8.0)
     assert registration.active
+
+
+def test_what_is_damaged_under_one_name_does_not_keep_others_from_being_renewed(
+    clock: FakeClock, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renew(source: Flaky, entries: Sequence[Entry]) -> list[Standing]:
+        if any(entry.node.name == "damaged" for entry in entries):
+            raise StoreDamaged("no registered node")
+        return MemorySource.renew(source, entries)
+
+    monkeypatch.setattr(Flaky, "renew", renew)
+    names = ("a", "damaged", "b")
+    registrations = [process.register(name, 3.0) for name in names]
+    for _ in range(4):
+        clock.advance(1)
+        process.turn()
+    assert [registration.active for registration in registrations] == [True, False, True]
+    assert isinstance(failure(registrations[1]), StoreDamaged)
 
 
 def test_a_loss_is_told_once_however_often_registering_again_fails(

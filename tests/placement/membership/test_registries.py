@@ -285,6 +285,15 @@ def test_what_nobody_registered_is_an_error_that_names_it(redis_server: Any, etc
             etcd.read()
 
 
+def test_what_nobody_registered_with_zookeeper_is_an_error_that_names_it(zookeeper_server: Any) -> None:
+    path = uuid.uuid4().hex
+    with closing(open_source(f"{zookeeper_server.url}/{path}")) as source:
+        assert source.read() == []
+        source._reader.create(f"/{path}/foreign")  # type: ignore[attr-defined]
+        with pytest.raises(StoreDamaged, match="foreign"):
+            source.read()
+
+
 def _base64(text: str) -> str:
     import base64
 

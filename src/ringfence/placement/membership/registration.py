@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from ringfence.errors import InvalidType, StoreError
+from ringfence.errors import InvalidType, StoreDamaged, StoreError
 from ringfence.placement.membership.changes import report
 from ringfence.placement.membership.sources import Entry, Registry, Standing
 from ringfence.placement.node import Node
@@ -204,6 +204,11 @@ class Registrar:
     def _renew(self, due: Sequence[Registration], now: float) -> list[Registration]:
         try:
             standings = self._source.renew([registration._entry for registration in due])
+        except StoreDamaged as error:
+            if len(due) > 1:  # what stands under one name shall not keep the others from being renewed
+                return [gone for registration in due for gone in self._renew([registration], now)]
+            due[0].failed(error, now)
+            return []
         except Exception as error:
             for registration in due:
                 registration.failed(error, now)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ringfence._zookeeper import answer, connect, end
-from ringfence.errors import StoreError
+from ringfence.errors import StoreDamaged, StoreError
 from ringfence.placement.membership.sources import Entry, Member, Standing
 from ringfence.placement.membership.sources.static import EventSource
 from ringfence.placement.membership.sources.text import dump, load
@@ -176,4 +176,6 @@ def _name(child: str) -> str:
 
 
 def _number(child: str) -> int:
+    if not child[-_DIGITS:].isdecimal():
+        raise StoreDamaged(f"the ZooKeeper node {child!r} is no registration; remove it")
     return int(child[-_DIGITS:])
