@@ -18,35 +18,36 @@ pytestmark = pytest.mark.skipif(
 KEYS = [f"user:{i:07}" for i in range(200_000)]
 
 
-@pytest.fixture
-def turns() -> Iterator[list[int]]:
-    """A list that another thread lengthens whenever this one lets go of the GIL, which it is not asked to."""
-    found: list[int] = []
+@pytest.fixture(autouse=True)
+def nobody_is_asked_to_let_go() -> Iterator[None]:
+    """A switch interval longer than any try, so that a thread gets the GIL only when another lets go of it by itself."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def runs_meanwhile(core: SimpleNamespace, keys: Any, seconds: float) -> bool:
+    """Whether another thread gets a turn within so many seconds of hashing."""
+    turns: list[int] = []
     over = threading.Event()
 
     def run() -> None:
         while not over.is_set():
-            found.append(1)
+            turns.append(1)
             time.sleep(0)
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(100)
     thread = threading.Thread(target=run)
     thread.start()
-    yield found
-    over.set()
-    thread.join()
-    sys.setswitchinterval(before)
-
-
-def runs_meanwhile(core: SimpleNamespace, keys: Any, turns: list[int], seconds: float) -> bool:
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    met = False
+    while not met and time.monotonic() < end:
         before = len(turns)
         core.hashing.key_hash_many(keys)
-        if len(turns) > before:
-            return True
-    return False
+        met = len(turns) > before
+    over.set()
+    thread.join()
+    return met
 
 
 @pytest.mark.parametrize(
@@ -64,15 +65,14 @@ def runs_meanwhile(core: SimpleNamespace, keys: Any, turns: list[int], seconds: 
     ],
     ids=lambda keys: f"{type(keys).__module__}-{getattr(keys, 'type', None) or keys.dtype}",
 )
-def test_another_thread_runs_meanwhile(
-    twins: dict[str, SimpleNamespace], keys: Any, turns: list[int]
-) -> None:
+def test_another_thread_runs_meanwhile(twins: dict[str, SimpleNamespace], keys: Any) -> None:
     if "c" not in twins:
         pytest.skip("nothing is compiled here")
-    assert runs_meanwhile(twins["c"], keys, turns, 30)  # at once, but on a machine with no core to spare
+    # One thread may miss every chance: glibc before 2.41 loses a wake-up now and then (its bug 25847), and nobody repeats it.
+    assert any(runs_meanwhile(twins["c"], keys, 2) for _ in range(10))
 
 
-def test_no_other_runs_while_a_list_is_hashed(twins: dict[str, SimpleNamespace], turns: list[int]) -> None:
+def test_no_other_runs_while_a_list_is_hashed(twins: dict[str, SimpleNamespace]) -> None:
     if "c" not in twins:
         pytest.skip("nothing is compiled here")
-    assert not runs_meanwhile(twins["c"], KEYS[:1000], turns, 0.2)
+    assert not runs_meanwhile(twins["c"], KEYS[:1000], 0.2)
