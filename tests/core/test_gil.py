@@ -20,7 +20,7 @@ KEYS = [f"user:{i:07}" for i in range(200_000)]
 
 @pytest.fixture(autouse=True)
 def nobody_is_asked_to_let_go() -> Iterator[None]:
-    """A switch interval longer than any try, so that a thread gets the GIL only when another lets go of it by itself."""
+    """A switch interval longer than any try: a thread gets the GIL only when another lets go of it by itself."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(5)
     yield
@@ -68,7 +68,7 @@ def runs_meanwhile(core: SimpleNamespace, keys: Any, seconds: float) -> bool:
 def test_another_thread_runs_meanwhile(twins: dict[str, SimpleNamespace], keys: Any) -> None:
     if "c" not in twins:
         pytest.skip("nothing is compiled here")
-    # One thread may miss every chance: glibc before 2.41 loses a wake-up now and then (its bug 25847), and nobody repeats it.
+    # One thread may miss every chance: glibc before 2.41 loses a wake-up now and then (its bug 25847) for good.
     assert any(runs_meanwhile(twins["c"], keys, 2) for _ in range(10))
 
 
