@@ -310,3 +310,20 @@ def test_a_membership_follows_its_own_registrations() -> None:
         assert change is not None
         assert change.new.node("a") == registration.node == Node("a", 2.0, "east")
         assert "active" in repr(registration)
+
+
+def test_a_registration_whose_answer_was_lost_learns_its_fence(
+    group: MemoryGroup, clock: FakeClock, process: Process
+) -> None:
+    registration = process.register("a")
+    group.clear()
+    clock.advance(3.0)
+    process.source.after = StoreTimeout("no answer")
+    process.turn()
+    assert not registration.active
+    process.source.after = None
+    clock.advance(1.0)
+    process.turn()
+    assert registration.active
+    assert [registration.fence] == [member.fence for member in group.members()]
+    assert process.lost == [registration]

@@ -38,6 +38,7 @@ class Registration:
         self._entry = entry
         self._deadline = self._due = -math.inf
         self._replaced = False
+        self._unsure = False  # it was registered again, perhaps, under a fence that did not arrive
 
     @property
     def node(self) -> Node:
@@ -88,6 +89,7 @@ class Registration:
     def held(self, fence: int, sent: float) -> None:
         """Take note of a grant or renewal that was asked for at `sent`."""
         self.error = None
+        self._unsure = False
         self._entry = self._entry._replace(fence=fence)
         self._deadline, self._due = sent + self.ttl, sent + self.ttl / 3
 
@@ -95,6 +97,11 @@ class Registration:
         """Take note that there was no good answer; it is asked again in a while."""
         self.error = error
         self._due = sent + min(self.ttl / 20, 1.0)
+
+    def unanswered(self, error: Exception, sent: float) -> None:
+        """Take note that it may have been registered again; it is asked for its fence in a while."""
+        self.failed(error, sent)
+        self._unsure = True
 
     def lost(self) -> bool:
         """Take note that the source no longer knows it; say whether that is news."""
@@ -215,14 +222,14 @@ class Registrar:
             return []
         lost = []
         for registration, standing in zip(due, standings, strict=True):
-            if standing is Standing.HELD:
-                registration.held(registration.fence, now)
-            elif registration.lost():
+            if standing is not Standing.HELD and registration.lost():
                 lost.append(registration)
-            if standing is Standing.LOST:
-                self._enter_again(registration)
-            elif standing is Standing.REPLACED:
+            if standing is Standing.REPLACED:
                 self._end(registration)
+            elif standing is Standing.LOST or registration._unsure:
+                self._enter_again(registration)
+            else:
+                registration.held(registration.fence, now)
         return lost
 
     def _enter_again(self, registration: Registration) -> None:
@@ -230,7 +237,7 @@ class Registrar:
         try:
             fence = self._source.enter(registration._entry)
         except Exception as error:
-            registration.failed(error, sent)
+            registration.unanswered(error, sent)
             return
         if fence is None:
             self._end(registration)
