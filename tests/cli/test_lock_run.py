@@ -92,7 +92,7 @@ def is_running(pid: int) -> bool:
 def holder(url: str) -> Holder | None:
     store = SqliteStore(url.removeprefix("sqlite:///"))
     try:
-        return store.holder("job")
+        return store.status("job").holder
     finally:
         store.close()
 

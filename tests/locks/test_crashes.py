@@ -74,7 +74,7 @@ def grant_and_queue(store: SqliteStore) -> None:
 
 
 def fence_of(store: SqliteStore) -> int:
-    holder = store.holder("x")
+    holder = store.status("x").holder
     assert holder is not None
     return holder.fence
 
@@ -102,7 +102,7 @@ def test_a_kill_before_any_statement_leaves_the_file_consistent(step: str, tmp_p
         path = tmp_path / f"{statement}.db"
         went_off = killed(path, prepare, work, statement)
         store = SqliteStore(path)
-        holder = store.holder("x")
+        holder = store.status("x").holder
         assert holder is None or (holder.owner in ("first", "second") and holder.remaining > 0)
         assert holder is not None or "hand on" not in step, "the waiter was forgotten"
         after_crash = newest_fence(path)

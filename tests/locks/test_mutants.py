@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ringfence.locks.stores import Claim, Holder, LockStore, Push
+from ringfence.locks.stores import Claim, Holder, LockStore, Push, Status
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.locks.waiter import ThreadWaiter, Waiter
 from ringfence.testing.lock_store import LockStoreSuite
@@ -25,6 +25,8 @@ LATE_RELEASE = "test_a_late_release_leaves_the_next_holder_alone"
 
 class SetThenDelete:
     """acquire: `SET lock 1`; `DEL lock`. release: `DEL lock`. There is no NX, no owner, no fence and no ttl."""
+
+    shared = False
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.keys: dict[str, str] = {}
@@ -46,8 +48,8 @@ class SetThenDelete:
     def withdraw(self, name: str, owner: str) -> None:
         self.keys.pop(name, None)
 
-    def holder(self, name: str) -> Holder | None:
-        return None
+    def status(self, name: str) -> Status:
+        return Status((), ())
 
     def leases(self) -> list[Holder]:
         return []
@@ -85,14 +87,14 @@ class OwnerWithoutFence(MemoryStore):
     """Release and renewal look at the owner alone."""
 
     def release(self, name: str, owner: str, fence: int) -> bool:
-        holder = self.holder(name)
+        holder = self.status(name).holder
         return super().release(name, owner, holder.fence if holder else fence)
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
         return [self._renew_owner(claim) for claim in claims]
 
     def _renew_owner(self, claim: Claim) -> bool:
-        holder = self.holder(claim.name)
+        holder = self.status(claim.name).holder
         return super().renew([claim._replace(fence=holder.fence if holder else claim.fence)])[0]
 
 
@@ -100,7 +102,7 @@ class RenewsForAnyone(MemoryStore):
     """`PEXPIRE` without looking at the owner."""
 
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
-        holders = [(claim, self.holder(claim.name)) for claim in claims]
+        holders = [(claim, self.status(claim.name).holder) for claim in claims]
         return super().renew(
             [
                 claim._replace(owner=holder.owner, fence=holder.fence) if holder else claim
@@ -138,7 +140,7 @@ class ForgetsWhoAsked(MemoryStore):
     """A lost answer to a grant cannot be asked for again."""
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
-        return None if self.holder(name) else super().grant(name, owner, ttl, queue, fences)
+        return None if self.status(name).holder else super().grant(name, owner, ttl, queue, fences)
 
 
 class RestartsTheTimer(MemoryStore):
@@ -172,7 +174,7 @@ class LooksThenTakes(MemoryStore):
     """`GET`, then `SET`: two steps, and another may come between them."""
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
-        if self.holder(name) is not None:
+        if self.status(name).holder is not None:
             return None
         time.sleep(0.001)  # the round trip
         self._rows.pop(name, None)

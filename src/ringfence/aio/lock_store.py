@@ -25,6 +25,7 @@ class LoopStore:
     """
 
     def __init__(self, store: LockStore) -> None:
+        self.shared = store.shared
         self._store = store
         self._beside = None if isinstance(store, MemoryStore) else OffLoop(store, "ringfence-locks")
         self._asked = store if self._beside is None else self._beside

@@ -48,7 +48,7 @@ class QueueSuite(StoreSuite):
             fence = granted(store, "x", holder, LONG)
             assert store.grant("x", new_owner(), LONG) is None
             store.release("x", holder, fence)
-            assert store.holder("x") is None
+            assert store.status("x").holder is None
 
     def test_asking_again_keeps_the_place(self) -> None:
         with self._opened() as store:
@@ -90,7 +90,7 @@ class QueueSuite(StoreSuite):
             holder, [waiter] = held_and_waited_for(store, 1)
             store.withdraw("x", waiter)
             store.release("x", holder, granted(store, "x", holder, LONG))
-            assert store.holder("x") is None
+            assert store.status("x").holder is None
 
     def test_a_withdrawn_grant_goes_to_the_next(self) -> None:
         with self._opened() as store:
@@ -140,6 +140,15 @@ class QueueSuite(StoreSuite):
             store.release("x", waiter, second)
             assert heard(store, last) >= second + 32
 
+    def test_those_who_wait_are_named_in_their_order(self) -> None:
+        with self._opened() as store, self._short_places():
+            _, waiters = held_and_waited_for(store, 3)
+            assert store.status("x").waiting == (tuple(waiters) if self.shows_queue else ())
+            self.wait(self.ttl * 1.5)
+            assert store.grant("x", waiters[1], LONG, True) is None
+            self.wait(self.ttl)
+            assert store.status("x").waiting == ((waiters[1],) if self.shows_queue else ())
+
     def test_a_lease_that_was_pushed_ends_no_later_than_it_is_believed(self) -> None:
         with self._opened() as store:
             sent = self.now()
@@ -148,7 +157,7 @@ class QueueSuite(StoreSuite):
             store.release("x", holder, granted(store, "x", holder, LONG))
             self.wait(self.ttl)
             push = store.wait("x", waiter, 1.0)
-            found = store.holder("x")
+            found = store.status("x").holder
             assert found is not None
             if push is not None:
                 assert push.fence == found.fence
@@ -187,7 +196,7 @@ def held_and_waited_for(store: LockStore, count: int) -> tuple[str, list[str]]:
 
 def heard(store: LockStore, waiter: str) -> int:
     """Return the fence of a grant that was made to a waiter."""
-    found = store.holder("x")
+    found = store.status("x").holder
     assert found is not None, "the lock was freed, and the waiter whose turn it was did not get it"
     assert found.owner == waiter, "another got the lock than the waiter whose turn it was"
     push = store.wait("x", waiter, 1.0)

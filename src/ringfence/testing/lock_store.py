@@ -48,7 +48,7 @@ class LockStoreSuite(QueueSuite):
         with self._opened() as store:
             store.grant("x", new_owner(), self.ttl)
             self.wait(self.ttl * 1.2)
-            assert store.holder("x") is None
+            assert store.status("x").holder is None
             assert store.grant("x", new_owner(), LONG) is not None
 
     def test_every_grant_has_a_greater_fence(self) -> None:
@@ -146,7 +146,7 @@ class LockStoreSuite(QueueSuite):
             owner = new_owner()
             fence = granted(store, "x", owner, LONG)
             assert store.release("x", owner, fence) is True
-            assert store.holder("x") is None
+            assert store.status("x").holder is None
             assert store.grant("x", new_owner(), LONG) is not None
 
     def test_a_second_release_says_no(self) -> None:
@@ -199,11 +199,11 @@ class LockStoreSuite(QueueSuite):
         with self._opened() as store:
             owner = new_owner()
             fence = granted(store, "x", owner, LONG)
-            holder = store.holder("x")
+            holder = store.status("x").holder
             assert holder is not None
             assert holder[:3] == ("x", owner, fence)
             assert 0 < holder.remaining <= LONG
-            assert store.holder("y") is None
+            assert store.status("y").holder is None
 
     def test_all_leases_are_listed_by_name(self) -> None:
         with self._opened() as store:

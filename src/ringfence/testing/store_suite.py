@@ -19,9 +19,11 @@ class StoreSuite(ABC):
 
     Attributes:
         ttl: seconds after which the leases end that are to end during a test; raise it for a slow store.
+        shows_queue: whether the store can name those who wait.
     """
 
     ttl = 0.25
+    shows_queue = True
 
     @abstractmethod
     def open(self) -> LockStore:

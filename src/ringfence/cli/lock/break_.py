@@ -30,7 +30,7 @@ def add_command(commands: options.Commands[argparse.ArgumentParser]) -> None:
 def run(given: argparse.Namespace) -> int:
     """Show the holder, ask, and free the lock."""
     with closing(open_store(options.url(given))) as store:
-        holder = store.holder(given.name)
+        holder = store.status(given.name).holder
         if holder is None:
             print(f"{given.name!r} is not held")
             return 1

@@ -3,7 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
+
+
+class Shared(str):
+    """The name of a lock that several may hold at once, and how much of it is asked for.
+
+    A reader asks for one of very many shares, a writer for all of them, a holder of a semaphore for one of its
+    permits. It knows nothing of the plain lock of the same name.
+
+    Attributes:
+        asked: how many shares are asked for.
+        of: how many there are, by this asker's reckoning.
+    """
+
+    __slots__ = ("asked", "of")
+
+    asked: int
+    of: int
+
+    def __new__(cls, name: str, asked: int, of: int) -> Self:
+        """Name a lock."""
+        self = super().__new__(cls, name)
+        self.asked = asked
+        self.of = of
+        return self
+
+    def __getnewargs__(self) -> tuple[str, int, int]:  # type: ignore[override]  # str itself has none but its text
+        return str(self), self.asked, self.of
 
 
 class Claim(NamedTuple):
@@ -28,7 +55,7 @@ class Holder(NamedTuple):
     """Who holds a lock.
 
     Attributes:
-        name: the lock.
+        name: the lock; `Shared` where others may hold it beside this one.
         owner: the id of the acquisition that holds it.
         fence: the fence of the grant.
         remaining: seconds until the lease ends unless it is renewed.
@@ -38,6 +65,23 @@ class Holder(NamedTuple):
     owner: str
     fence: int
     remaining: float
+
+
+class Status(NamedTuple):
+    """Who holds a lock, and who waits for it.
+
+    Attributes:
+        holders: by fence; one at most of a lock that is not shared.
+        waiting: the owner ids of those who wait, in the order in which they came; empty where the store cannot tell.
+    """
+
+    holders: tuple[Holder, ...]
+    waiting: tuple[str, ...]
+
+    @property
+    def holder(self) -> Holder | None:
+        """Who has held the lock for longest; None when it is free."""
+        return self.holders[0] if self.holders else None
 
 
 class Push(NamedTuple):
@@ -62,7 +106,16 @@ class LockStore(Protocol):
     A lease in the store ends by the store's own clock, `ttl` seconds after a grant or renewal arrived, and never
     sooner than an earlier answer promised. A store that does not answer raises `StoreTimeout` (nothing happened)
     or `OutcomeUnknown`.
+
+    A lock whose name is `Shared` is granted to as many as there are shares for: to an owner for whose share there is
+    room beside the living holders', when no living waiter stands before it. Whatever makes room grants the lock to
+    as many from the head of the queue as fit, in the same step; each grant has a greater fence than all before.
+
+    Attributes:
+        shared: whether the store carries such locks; one that does not is never asked for any.
     """
+
+    shared: bool
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Give the lock to `owner` and return the fence; None if another has it, or others wait for it.
@@ -95,11 +148,11 @@ class LockStore(Protocol):
     def withdraw(self, name: str, owner: str) -> None:
         """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
 
-    def holder(self, name: str) -> Holder | None:
-        """Return who holds a lock."""
+    def status(self, name: str) -> Status:
+        """Return who holds a lock, and who waits for it; of a shared lock, any `Shared` of its name will do."""
 
     def leases(self) -> list[Holder]:
-        """Return all locks that are held, by name."""
+        """Return all leases there are, by name and then by fence."""
 
     def close(self) -> None:
         """Give up files and connections; leases stay as they are. Closing twice is harmless."""

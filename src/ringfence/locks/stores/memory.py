@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.listening import Listening
 from ringfence.locks.waiter import Waiter
 from ringfence.protocol import now
@@ -41,6 +41,8 @@ class MemoryStore(Listening):
         clock: seconds; by it leases end.
         wall: seconds since 1970; from it fences are derived, so that they go on upward after a restart.
     """
+
+    shared = False
 
     def __init__(self, clock: Callable[[], float] = now, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -98,14 +100,15 @@ class MemoryStore(Listening):
             if row is not None and row.owner == owner:
                 self._hand_on(name)
 
-    def holder(self, name: str) -> Holder | None:
-        """Return who holds a lock."""
+    def status(self, name: str) -> Status:
+        """Return who holds a lock, and who waits for it."""
         with self._lock:
             row = self._alive(name)
-            return None if row is None else self._holder(name, row)
+            held = () if row is None else (self._holder(name, row),)
+            return Status(held, tuple(place.owner for place in self._living(name)))
 
     def leases(self) -> list[Holder]:
-        """Return all locks that are held, by name."""
+        """Return all leases there are, by name and then by fence."""
         with self._lock:
             rows = {name: self._alive(name) for name in sorted(self._rows)}
             return [self._holder(name, row) for name, row in rows.items() if row is not None]
@@ -128,6 +131,10 @@ class MemoryStore(Listening):
     def _place(self, name: str, owner: str) -> _Place | None:
         queue = self._queues.get(name)
         return None if queue is None else queue.get(owner)
+
+    def _living(self, name: str) -> list[_Place]:
+        places = self._queues[name].values() if name in self._queues else ()
+        return [place for place in places if not rules.is_over(place.until, self._clock())]
 
     def _line_up(self, name: str, owner: str, ttl: float, fences: int) -> None:
         queue = self._queues.setdefault(name, OrderedDict())

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from ringfence._sqlite import Connection, Pool, immediate, translating
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.listening import Listening
 from ringfence.locks.waiter import Waiter
 from ringfence.protocol import now
@@ -85,6 +85,8 @@ class SqliteStore(Listening):
         clock: seconds; by it leases end.
         wall: seconds since 1970; from it fences are derived.
     """
+
+    shared = False
 
     def __init__(
         self,
@@ -149,14 +151,16 @@ class SqliteStore(Listening):
             if row is not None and row.owner == owner:
                 self._hand_on(connection, name)
 
-    def holder(self, name: str) -> Holder | None:
-        """Return who holds a lock."""
+    def status(self, name: str) -> Status:
+        """Return who holds a lock, and who waits for it."""
         with self._connected() as connection:
             row = self._read(connection, name)
-            return None if row is None or self._is_over(row) else self._holder(row)
+            places = self._places(connection, name)
+        held = () if row is None or self._is_over(row) else (self._holder(row),)
+        return Status(held, tuple(place.owner for place in places if not self._is_dead(place)))
 
     def leases(self) -> list[Holder]:
-        """Return all locks that are held, by name."""
+        """Return all leases there are, by name and then by fence."""
         with self._connected() as connection:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM ringfence_lease ORDER BY name").fetchall()
             return [self._holder(row) for row in map(_Row._make, rows) if not self._is_over(row)]
@@ -186,7 +190,7 @@ class SqliteStore(Listening):
         """Grant a lock that nobody holds any more to the first waiter whose place has not ended."""
         while (place := self._first(connection, name)) is not None:
             connection.execute("DELETE FROM ringfence_queue WHERE number = ?", (place.number,))
-            if not self._has_ended(place.deadline, rules.PLACE, place.boot):
+            if not self._is_dead(place):
                 connection.companion.append((name, place.owner))
                 fence = self._issue(connection, place.fences)
                 return self._put(connection, name, place.owner, fence, place.ttl)
@@ -194,9 +198,11 @@ class SqliteStore(Listening):
         return None
 
     def _first(self, connection: Connection, name: str) -> _Place | None:
-        select = f"SELECT {_PLACE} FROM ringfence_queue WHERE name = ? ORDER BY number LIMIT 1"
-        found = connection.execute(select, (name,)).fetchall()
-        return _Place._make(found[0]) if found else None
+        return next(iter(self._places(connection, name, 1)), None)
+
+    def _places(self, connection: Connection, name: str, most: int = -1) -> list[_Place]:
+        select = f"SELECT {_PLACE} FROM ringfence_queue WHERE name = ? ORDER BY number LIMIT ?"
+        return [_Place._make(row) for row in connection.execute(select, (name, most)).fetchall()]
 
     def _line_up(self, connection: Connection, name: str, owner: str, ttl: float, fences: int) -> None:
         connection.execute(
@@ -240,6 +246,9 @@ class SqliteStore(Listening):
 
     def _is_over(self, row: _Row) -> bool:
         return self._has_ended(row.deadline, row.ttl, row.boot)
+
+    def _is_dead(self, place: _Place) -> bool:
+        return self._has_ended(place.deadline, rules.PLACE, place.boot)
 
     def _has_ended(self, deadline: float, seconds: float, boot: str) -> bool:
         moment = self._clock()

@@ -67,7 +67,7 @@ def withdrawn_leaves_queue() -> AbstractContextManager[None]:
     withdraw = acquiring.withdraw
 
     def only_what_is_held(store: Any, name: str, owner: str) -> Effects[None]:
-        holder = store.holder(name)
+        holder = store.status(name).holder
         if holder is not None and holder.owner == owner:
             yield from withdraw(store, name, owner)
 
@@ -98,7 +98,7 @@ def owner_asks_again() -> AbstractContextManager[None]:
     grant = MemoryStore.grant
 
     def refusing(store: MemoryStore, name: str, owner: str, *rest: Any) -> int | None:
-        holder = store.holder(name)
+        holder = store.status(name).holder
         return None if holder is not None and holder.owner == owner else grant(store, name, owner, *rest)
 
     return replaced(MemoryStore, "grant", refusing)

@@ -33,7 +33,7 @@ class WatchedStore(MemoryStore):
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Grant, and look at the fence."""
-        before = self.holder(name)
+        before = self.status(name).holder
         fence = super().grant(name, owner, ttl, queue, fences)
         if before is not None and before.owner == owner:
             self._check_again(name, before.fence, fence)

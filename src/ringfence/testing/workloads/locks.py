@@ -114,7 +114,7 @@ class Locks:
     def check_left(self, name: str, owner: str, why: str) -> None:
         """The store holds nothing for an owner that is through, unless its own request comes late."""
         self.through.add(owner)
-        holder = self.store.holder(name)
+        holder = self.store.status(name).holder
         if self.orderly and holder is not None and holder.owner == owner:
             raise Violation(f"lock {name!r} is still held by {owner} after {why}")
 
@@ -133,7 +133,9 @@ class Locks:
         simulation.spawn("auditor", audit)
         simulation.run()
         for name in set(LOCKS) - fences.keys():
-            raise Violation(f"lock {name!r} cannot be had in the end: {self.store.holder(name)} has it")
+            raise Violation(
+                f"lock {name!r} cannot be had in the end: {self.store.status(name).holder} has it"
+            )
 
 
 class Client:

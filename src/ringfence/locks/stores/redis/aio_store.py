@@ -8,7 +8,7 @@ from typing import Any
 
 from ringfence import _redis
 from ringfence.errors import StoreError
-from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.aio_connection import LoopConnection, TaskSlot
 from ringfence.locks.stores.redis.line import HungUp
@@ -30,6 +30,8 @@ class AsyncRedisStore:
         BackendUnavailable: redis-py is not installed.
         InvalidValue: redis-py does not understand the URL.
     """
+
+    shared = False
 
     def __init__(self, url: str, *, timeout: float = 1.0) -> None:
         self._target = Target(url)
@@ -73,13 +75,12 @@ class AsyncRedisStore:
         connection.waiters.pop(owner, None)
         await self._ask(connection, requests.withdraw(name, owner))
 
-    async def holder(self, name: str) -> Holder | None:
-        """Return who holds a lock."""
-        value, time = map(checked, await (await self._connected()).ask_all(requests.lease(name)))
-        return requests.holder(name, value, time)
+    async def status(self, name: str) -> Status:
+        """Return who holds a lock, and who waits for it."""
+        return requests.told(name, (await self._ask_all([requests.status(name)]))[0])
 
     async def leases(self) -> list[Holder]:
-        """Return all locks that are held, by name."""
+        """Return all leases there are, by name and then by fence."""
         return await arun(requests.leases(await self._connected()))
 
     async def close(self) -> None:

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Any
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder
+from ringfence.locks.stores import Claim, Holder, Status
 from ringfence.locks.stores.redis import wire
-from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, WITHDRAW
+from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, STATUS, WITHDRAW
 from ringfence.protocol import Call, Effects
 
 _BATCH = 500
@@ -61,9 +61,16 @@ def withdraw(name: str, owner: str) -> bytes:
     return wire.call(WITHDRAW, name) + wire.bulk(owner)
 
 
-def lease(name: str) -> tuple[bytes, bytes]:
-    """Ask for the lease of a lock, and for the time."""
-    return wire.command("GET", wire.lease_key(name)), wire.command("TIME")
+def status(name: str) -> bytes:
+    """Ask who holds a lock, and who waits for it."""
+    return wire.call(STATUS, name, more=0)
+
+
+def told(name: str, answer: Sequence[Any]) -> Status:
+    """Return who holds a lock, and who waits for it, from the answer."""
+    time, value, waiting = answer
+    found = holder(name, value, time)
+    return Status((found,) if found else (), tuple(owner.decode() for owner in waiting))
 
 
 def holder(name: str, value: bytes | None, time: Sequence[Any]) -> Holder | None:

@@ -136,6 +136,16 @@ if till > now and owner == asking then give_back(fence, fences) end
 return 0
 """
 
+_STATUS = """
+-- Returns the time, the lease if there is one, and who waits, in the order of the queue.
+local waiting = {}
+for _, owner in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+  local till = string.match(redis.call('HGET', KEYS[3], owner) or '', '^%d+')
+  if till and tonumber(till) > now then table.insert(waiting, owner) end
+end
+return {time, redis.call('GET', KEYS[1]), waiting}
+"""
+
 
 def _script(*parts: str) -> Script:
     text = "".join(parts)
@@ -146,5 +156,6 @@ GRANT = _script(_LEASE, _QUEUE, _GRANT)
 RENEW = _script(_LEASE, _RENEW)
 RELEASE = _script(_LEASE, _QUEUE, _RELEASE)
 WITHDRAW = _script(_LEASE, _QUEUE, _WITHDRAW)
+STATUS = _script(_LEASE, _STATUS)
 
-SCRIPTS = (GRANT, RENEW, RELEASE, WITHDRAW)
+SCRIPTS = (GRANT, RENEW, RELEASE, WITHDRAW, STATUS)

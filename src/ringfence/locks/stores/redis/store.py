@@ -10,7 +10,7 @@ from typing import Any
 
 from ringfence import _redis
 from ringfence.errors import StoreError
-from ringfence.locks.stores import Claim, Holder, Push
+from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.connection import Connection, Slot
 from ringfence.locks.stores.redis.line import HungUp
@@ -30,6 +30,8 @@ class RedisStore:
         BackendUnavailable: redis-py is not installed.
         InvalidValue: redis-py does not understand the URL.
     """
+
+    shared = False
 
     def __init__(self, url: str, *, timeout: float = 1.0) -> None:
         self._target = Target(url)
@@ -72,13 +74,12 @@ class RedisStore:
         connection.waiters.pop(owner, None)
         self._ask(connection, requests.withdraw(name, owner))
 
-    def holder(self, name: str) -> Holder | None:
-        """Return who holds a lock."""
-        value, time = map(checked, self._connected().ask_all(requests.lease(name)))
-        return requests.holder(name, value, time)
+    def status(self, name: str) -> Status:
+        """Return who holds a lock, and who waits for it."""
+        return requests.told(name, self._ask_all([requests.status(name)])[0])
 
     def leases(self) -> list[Holder]:
-        """Return all locks that are held, by name."""
+        """Return all leases there are, by name and then by fence."""
         return run(requests.leases(self._connected()))
 
     def close(self) -> None:
