@@ -1,7 +1,8 @@
 """The asyncio faces of ringfence, under the names that the synchronous ones have."""
 
 from ringfence.aio.guards import guarded
-from ringfence.aio.locks import Lease, Lock, LockManager
+from ringfence.aio.locks import Lease, Lock
+from ringfence.aio.manager import LockManager
 from ringfence.aio.membership import Membership
 from ringfence.aio.transactions import Transaction, TransactionManager
 

@@ -1,0 +1,138 @@
+"""The way in for asyncio: a manager makes locks on one store and keeps their leases."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from ringfence.aio.lock_store import on_loop
+from ringfence.aio.locks import Lock, LoopSession
+from ringfence.errors import StoreError
+from ringfence.locks.arguments import check_ttl
+from ringfence.locks.naming import Naming, check_function
+from ringfence.locks.opening import open_async_store
+from ringfence.locks.stores import Holder, LockStore
+from ringfence.locks.stores.memory import MemoryStore
+from ringfence.protocol import Call, Effects, arun
+
+if TYPE_CHECKING:
+    from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class LockManager:
+    """Makes locks on one store for the tasks of an event loop; see `ringfence.LockManager`.
+
+    ::
+
+        async with LockManager.from_url("sqlite:///locks.db") as manager:
+            async with manager.lock("report") as lease:
+                ...
+
+    A store that blocks is used in one thread beside the event loop, which never waits for a file.
+
+    Args:
+        store: who arbitrates, for threads or with coroutines as its methods; the manager closes it in the end.
+    """
+
+    def __init__(self, store: LockStore | AsyncRedisStore) -> None:
+        self._store = on_loop(store)
+        self._session = LoopSession(self._store, remote=not isinstance(store, MemoryStore))
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Open a manager on the store that a URL names; see `ringfence.LockManager.from_url`.
+
+        Raises:
+            BackendUnavailable: the driver is not installed; the message names the extra that brings it.
+            InvalidType: `url` is not a string.
+            InvalidValue: it names no known store.
+        """
+        return cls(open_async_store(url))
+
+    def lock(self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False) -> Lock:
+        """Return a lock; nothing is asked of the store yet. See `ringfence.LockManager.lock`.
+
+        Args:
+            name: 1 to 255 bytes in UTF-8.
+            ttl: seconds after which a lease ends unless it is renewed, from 10 ms to a day.
+            renew: whether leases are renewed, each third of the ttl, until they are released.
+            cancel_on_lost: cancel the task in an `async with` block when its lease is lost; the block then raises
+                `LeaseLost`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds.
+        """
+        return Lock(self._session, name, ttl, renew, cancel_on_lost)
+
+    def locked(
+        self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False
+    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
+        """Decorate a coroutine function so that each call holds a lock; see `ringfence.LockManager.locked`.
+
+        Raises:
+            InvalidType: an argument has the wrong type, or a plain function is decorated.
+            InvalidValue: an argument is out of bounds, or the name has a field that is no parameter.
+        """
+        check_ttl(ttl)
+
+        def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+            check_function(function, coroutine=True)
+            naming = Naming(name, function)
+
+            @functools.wraps(function)
+            async def call(*arguments: P.args, **named: P.kwargs) -> T:
+                async with self.lock(naming(*arguments, **named), ttl, renew, cancel_on_lost=cancel_on_lost):
+                    return await function(*arguments, **named)
+
+            return call
+
+        return decorate
+
+    async def leases(self) -> list[Holder]:
+        """Return all locks of the store that are held, by whomever.
+
+        Raises:
+            StoreError: the store failed or did not answer.
+        """
+        return await arun(_ask(self._store, "leases"))
+
+    async def close(self) -> None:
+        """Release every lease that is still held, stop the timer and close the store. Twice is harmless.
+
+        Raises:
+            StoreError: a lease could not be released, and its ttl will end it; all else is closed all the same.
+        """
+        if self._session.closed:
+            return
+        self._session.stop()
+        try:
+            await self._release_all()
+        finally:
+            await self._session.close()
+            await arun(_ask(self._store, "close"))
+
+    async def _release_all(self) -> None:
+        held = self._session.held()
+        answers = await asyncio.gather(*(arun(lease._releasing()) for lease in held), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, StoreError):
+                raise answer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _ask(store: object, operation: str) -> Effects[Any]:
+    return (yield Call(store, operation))
