@@ -320,10 +320,10 @@ def test_a_registration_whose_answer_was_lost_learns_its_fence(
     clock.advance(3.0)
     process.source.after = StoreTimeout("no answer")
     process.turn()
-    assert not registration.active
+    assert failure(registration) is process.source.after
     process.source.after = None
     clock.advance(1.0)
     process.turn()
-    assert registration.active
+    assert failure(registration) is None
     assert [registration.fence] == [member.fence for member in group.members()]
     assert process.lost == [registration]
