@@ -19,7 +19,6 @@ that holds something must give it back in `finally`, where it may yield further 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -98,7 +97,14 @@ async def arun(steps: Effects[T]) -> T:
             result: T = stop.value
             return result
         try:
-            value = now() if type(effect) is Now else await _aperform(effect)
+            if type(effect) is Now:
+                value = now()
+            elif type(effect) is Call:
+                value = getattr(effect.target, effect.operation)(*effect.args)
+                if hasattr(value, "__await__"):
+                    value = await value
+            else:
+                value = await _aperform(effect)
             resume = steps.send
         except BaseException as error:  # cancellation too: the protocol gives back what it holds
             value = error
@@ -121,7 +127,7 @@ async def _aperform(effect: Effect) -> Any:
     match effect:
         case Call():
             answer = getattr(effect.target, effect.operation)(*effect.args)
-            return await answer if inspect.isawaitable(answer) else answer
+            return await answer if hasattr(answer, "__await__") else answer
         case Now():
             return now()
         case Sleep():

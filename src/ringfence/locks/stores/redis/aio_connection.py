@@ -9,23 +9,36 @@ from typing import Any
 from ringfence.errors import StoreTimeout
 from ringfence.locks.stores.redis.line import HUNG_UP, Line, Lost
 
+AT_ONCE = 32
+"""Requests after which a write does not wait for the end of the loop's turn: the server begins with them meanwhile."""
+
 
 class TaskSlot:
-    """Where a task waits for one answer or push."""
+    """Where a task waits for a push; it costs nothing where none comes."""
 
-    __slots__ = ("future", "until")
+    __slots__ = ("_future", "until", "value")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.future: asyncio.Future[Any] = loop.create_future()
-        self.until = 0.0  # when one who waits for a push asks again
+    def __init__(self) -> None:
+        self.value: object = None
+        self.until = 0.0  # when the task asks again
+        self._future: asyncio.Future[None] | None = None
 
     def settle(self, value: object) -> None:
-        """Put the answer there; the task goes on with it."""
-        if not self.future.done():
-            self.future.set_result(value)
+        """Put the push there, and let the task go on; a second one is ignored."""
+        if self.value is None:
+            self.value = value
+            if self._future is not None and not self._future.done():
+                self._future.set_result(None)
+
+    async def wait(self, seconds: float) -> object:
+        """Return what comes within `seconds`; None if nothing does."""
+        if self.value is None:
+            self._future = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._future,), timeout=seconds)
+        return self.value
 
 
-class LoopConnection(Line[TaskSlot], asyncio.Protocol):
+class LoopConnection(Line["asyncio.Future[Any]", TaskSlot], asyncio.Protocol):
     """A connection that redis-py has opened, and who waits for what comes from it.
 
     Args:
@@ -46,6 +59,26 @@ class LoopConnection(Line[TaskSlot], asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._watch: asyncio.TimerHandle | None = None
 
+    def send(self, request: bytes) -> asyncio.Future[Any]:
+        """Send a request, and return where its answer will be: whatever the server says, or a `Lost`.
+
+        Raises:
+            StoreTimeout: the connection was lost before; nothing was sent.
+        """
+        if self.lost is not None:
+            raise StoreTimeout(f"the connection was lost ({self.lost}); nothing was sent, try again")
+        future = self.loop.create_future()
+        if not self._unanswered:
+            self._watch_over(future)
+        self._unanswered.append(future)
+        unsent = self._unsent
+        if not unsent:
+            self.loop.call_soon(self._flush)
+        unsent.append(request)
+        if len(unsent) == AT_ONCE:
+            self._flush()
+        return future
+
     async def ask(self, request: bytes) -> Any:
         """Send a request and return its answer, whatever it is.
 
@@ -53,20 +86,12 @@ class LoopConnection(Line[TaskSlot], asyncio.Protocol):
             StoreTimeout: the connection was lost before; nothing was sent.
             OutcomeUnknown: no answer came.
         """
-        slot = TaskSlot(self.loop)
-        self._send(request, (slot,))
-        return _answer(await slot.future)
+        return answered(await self.send(request))
 
     async def ask_all(self, requests: Sequence[bytes]) -> list[Any]:
         """Send requests at once and return their answers in order; it raises what `ask` does."""
-        slots = [TaskSlot(self.loop) for _ in requests]
-        self._send(b"".join(requests), slots)
-        return [_answer(await slot.future) for slot in slots]
-
-    async def wait(self, slot: TaskSlot, seconds: float) -> Any:
-        """Return the push that comes within `seconds`; None if there is none."""
-        await asyncio.wait((slot.future,), timeout=seconds)
-        return slot.future.result() if slot.future.done() else None
+        futures = [self.send(request) for request in requests]
+        return [answered(await future) for future in futures]
 
     def close(self, reason: str = "it was closed") -> None:
         """Close the connection, and tell everyone who waits."""
@@ -89,27 +114,23 @@ class LoopConnection(Line[TaskSlot], asyncio.Protocol):
         if self.lost is None:
             self.give_up(HUNG_UP)
 
-    def _send(self, request: bytes, slots: Sequence[TaskSlot]) -> None:
-        if self.lost is not None:
-            raise StoreTimeout(f"the connection was lost ({self.lost}); nothing was sent, try again")
-        if not self._unsent:
-            self.loop.call_soon(self._flush)
-        if not self._unanswered:
-            self._watch_over(slots[0])
-        self._unsent.append(request)
-        self._unanswered.extend(slots)
+    def _answered(self, value: object) -> None:
+        future = self._unanswered.popleft()
+        if not future.done():
+            future.set_result(value)
 
     def _flush(self) -> None:
-        requests, self._unsent = self._unsent, []
-        if self.lost is None:
+        """Write what has gathered, if the connection has not taken it already."""
+        if self._unsent and self.lost is None:
+            requests, self._unsent = self._unsent, []
             self._transport.write(b"".join(requests))
 
-    def _watch_over(self, first: TaskSlot) -> None:
+    def _watch_over(self, first: asyncio.Future[Any]) -> None:
         """Give the connection up if the first request that is unanswered now still is after the timeout."""
         if self._watch is None:
             self._watch = self.loop.call_later(self._timeout, self._look, first)
 
-    def _look(self, first: TaskSlot) -> None:
+    def _look(self, first: asyncio.Future[Any]) -> None:
         self._watch = None
         if not self._unanswered:
             return
@@ -119,7 +140,8 @@ class LoopConnection(Line[TaskSlot], asyncio.Protocol):
             self._watch_over(self._unanswered[0])
 
 
-def _answer(value: Any) -> Any:
-    if isinstance(value, Lost):
+def answered(value: Any) -> Any:
+    """Return an answer, or raise what stands for it."""
+    if type(value) is Lost:
         raise value.error()
     return value

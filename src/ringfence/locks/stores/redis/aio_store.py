@@ -10,10 +10,10 @@ from ringfence import _redis
 from ringfence.errors import StoreError
 from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
-from ringfence.locks.stores.redis.aio_connection import LoopConnection, TaskSlot
+from ringfence.locks.stores.redis.aio_connection import LoopConnection, TaskSlot, answered
 from ringfence.locks.stores.redis.line import HungUp
 from ringfence.locks.stores.redis.opening import Target
-from ringfence.locks.stores.redis.wire import Refusal, checked, command, is_unknown_script, whole
+from ringfence.locks.stores.redis.wire import checked, command, is_unknown_script, whole
 from ringfence.protocol import arun, now
 
 
@@ -55,7 +55,7 @@ class AsyncRedisStore:
         slot = connection.waiters.get(owner) if connection is not None else None
         if connection is None or slot is None:
             return None
-        push = await connection.wait(slot, min(slot.until - now(), seconds))
+        push = await slot.wait(min(slot.until - now(), seconds))
         if not isinstance(push, Push):
             return None
         connection.waiters.pop(owner, None)
@@ -67,7 +67,9 @@ class AsyncRedisStore:
 
     async def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
-        return bool(await self._ask(await self._connected(), requests.release(name, owner, fence)))
+        return bool(
+            await self._ask(self._live() or await self._connected(), requests.release(name, owner, fence))
+        )
 
     async def withdraw(self, name: str, owner: str) -> None:
         """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
@@ -92,10 +94,10 @@ class AsyncRedisStore:
             self._connection.give_up("it was closed")
 
     async def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
-        connection = await self._connected()
+        connection = self._live() or await self._connected()
         if not queue:
             return requests.fence(await self._ask(connection, requests.grant(name, owner, ttl, fences)))
-        slot = connection.waiters[owner] = TaskSlot(connection.loop)  # before the push can come
+        slot = connection.waiters[owner] = TaskSlot()  # before the push can come
         answer = 0
         try:
             answer = await self._ask(connection, requests.grant(name, owner, ttl, fences, connection.channel))
@@ -103,15 +105,17 @@ class AsyncRedisStore:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
         if answer > 0:
-            return int(answer)
+            return answer
         slot.until = now() + requests.patience(answer)
         return None
 
-    async def _ask(self, connection: LoopConnection, request: bytes) -> Any:
-        answer = await connection.ask(request)
-        if type(answer) is not Refusal:
-            return int(answer)
-        return checked((await connection.ask(whole(request))) if is_unknown_script(answer) else answer)
+    async def _ask(self, connection: LoopConnection, request: bytes) -> int:
+        answer: Any = await connection.send(request)
+        if type(answer) is not int:
+            if is_unknown_script(answer):
+                answer = await connection.send(whole(request))
+            answer = checked(answered(answer))
+        return int(answer)
 
     async def _ask_all(self, batch: list[bytes]) -> list[Any]:
         connection = await self._connected()
@@ -120,11 +124,18 @@ class AsyncRedisStore:
             answers = await connection.ask_all([whole(request) for request in batch])
         return [checked(answer) for answer in answers]
 
-    async def _connected(self) -> LoopConnection:
+    def _live(self) -> LoopConnection | None:
+        """Return the connection of the running loop, if it stands."""
         connection = self._connection
-        loop = asyncio.get_running_loop()
-        if connection is not None and connection.lost is None and connection.loop is loop:
+        if connection is None or connection.lost is not None:
+            return None
+        return connection if connection.loop is asyncio.get_running_loop() else None
+
+    async def _connected(self) -> LoopConnection:
+        connection = self._live()
+        if connection is not None:
             return connection
+        loop = asyncio.get_running_loop()
         if self._connecting is None or self._connecting.get_loop() is not loop:
             self._connecting = loop.create_task(self._connect())
         return await asyncio.shield(self._connecting)

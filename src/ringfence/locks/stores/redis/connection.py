@@ -52,7 +52,7 @@ class Slot:
         return self._bell
 
 
-class Connection(Line[Slot]):
+class Connection(Line[Slot, Slot]):
     """A socket that redis-py has opened, and who waits for what comes from it.
 
     Args:
@@ -136,6 +136,13 @@ class Connection(Line[Slot]):
             except BaseException:
                 self.give_up("a request was interrupted")
                 raise
+
+    def _answered(self, value: object) -> None:
+        try:
+            slot = self._unanswered.popleft()
+        except IndexError:  # another thread has just given up
+            return
+        slot.settle(value)
 
     def _answer(self, slot: Slot, until: float) -> Any:
         if not self._join(slot, until):

@@ -14,10 +14,10 @@ HUNG_UP = "the server closed the connection"
 
 
 class Slot(Protocol):
-    """Where somebody waits for one answer, or one push."""
+    """Where somebody waits for a push."""
 
     def settle(self, value: object) -> None:
-        """Put the answer there; a second one is ignored."""
+        """Put the push there; a second one is ignored."""
 
 
 class HungUp(OutcomeUnknown):
@@ -38,11 +38,12 @@ class Lost:
         return kind(f"Redis did not answer ({self.reason}); ask again")
 
 
-S = TypeVar("S", bound=Slot)
+A = TypeVar("A")
+W = TypeVar("W", bound=Slot)
 
 
-class Line(Generic[S]):
-    """The order of requests and answers on one connection.
+class Line(Generic[A, W]):
+    """The order of requests and answers on one connection; `A` is where an answer goes, `W` where a push goes.
 
     Attributes:
         channel: where pushes for this connection are published; nobody listens there any more once it is lost.
@@ -52,15 +53,17 @@ class Line(Generic[S]):
 
     def __init__(self) -> None:
         self.channel = f"ringfence:{secrets.token_hex(8)}"
-        self.waiters: dict[str, S] = {}
+        self.waiters: dict[str, W] = {}
         self.lost: str | None = None
-        self._unanswered: deque[S] = deque()
+        self._unanswered: deque[A] = deque()
         self._replies = Replies()
 
     def received(self, data: bytes) -> None:
         """Hand the answers in some bytes to those who wait for them."""
         for value in self._replies.feed(data):
-            if type(value) is Pushed and value[0] != b"subscribe":
+            if type(value) is int:
+                self._answered(value)
+            elif type(value) is Pushed and value[0] != b"subscribe":
                 self._pushed(value)
             else:
                 self._answered(value)
@@ -77,11 +80,8 @@ class Line(Generic[S]):
             waiter.settle(lost)
 
     def _answered(self, value: object) -> None:
-        try:
-            slot = self._unanswered.popleft()
-        except IndexError:  # another thread has just given up
-            return
-        slot.settle(value)
+        """Hand an answer to the first who waits for one."""
+        raise NotImplementedError
 
     def _pushed(self, value: Pushed) -> None:
         if value[0] != b"message":

@@ -111,8 +111,14 @@ class Replies:
         """Take in what was received, and return the replies that are complete now."""
         if self._rest:
             data = self._rest + data
-        elif data[0] == _INTEGER and 0 < data.find(b"\r\n") == len(data) - 2:
-            return [int(data[1:-2])]
+        if data[0] == _INTEGER and data.endswith(b"\r\n"):
+            try:
+                integers = [int(reply) for reply in data[1:-2].split(b"\r\n:")]
+            except ValueError:  # there is more than integers
+                pass
+            else:
+                self._rest = b""
+                return integers
         replies, at = [], 0
         try:
             while at < len(data):
