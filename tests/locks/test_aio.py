@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import math
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -298,3 +299,36 @@ async def test_the_loop_runs_on_while_the_file_is_locked(tmp_path: Path) -> None
     connection.execute("ROLLBACK")
     store._pool.give(connection)
     store.close()
+
+
+class Telling(SqliteStore):
+    """A store that blocks, and learns of losses by itself."""
+
+    on_lost: Any = None
+
+
+async def test_what_the_store_says_is_lost_is_lost_at_once_and_reported_by_the_loop(tmp_path: Path) -> None:
+    store = Telling(tmp_path / "locks.db")
+    async with LockManager(store) as manager:
+        lease = taken(await manager.lock("x", ttl=1000).acquire())
+        reported: list[asyncio.AbstractEventLoop] = []
+        lease.on_lost(lambda _: reported.append(asyncio.get_running_loop()))
+        thread = threading.Thread(target=store.on_lost, args=(None,))
+        thread.start()
+        thread.join(30)
+        assert not lease.valid
+        await wait_until(lambda: reported, 30.0)
+        assert reported == [asyncio.get_running_loop()]
+
+
+def test_a_store_may_tell_of_a_loss_after_the_loop_has_ended(tmp_path: Path) -> None:
+    store = Telling(tmp_path / "locks.db")
+
+    async def hold() -> LockManager:
+        manager = LockManager(store)
+        taken(await manager.lock("x", ttl=1000).acquire())
+        return manager
+
+    manager = asyncio.run(hold())
+    store.on_lost(None)
+    asyncio.run(manager.close())

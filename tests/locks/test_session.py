@@ -136,3 +136,41 @@ def test_an_unforeseen_error_is_reported_and_renewing_goes_on(monkeypatch: pytes
     with LockManager(Broken()) as manager, manager.lock("x", ttl=0.3):
         time.sleep(0.6)
     assert reported == [ZeroDivisionError]
+
+
+class Telling(MemoryStore):
+    """A store that learns of losses by itself."""
+
+    on_lost: Any = None
+
+
+def test_what_the_store_says_is_lost_is_lost_at_once_and_reported_by_the_session() -> None:
+    store = Telling()
+    with LockManager(store) as manager:
+        leases = [taken(manager.lock(name, ttl=1000).acquire()) for name in "abc"]
+        reported: list[tuple[Lease, threading.Thread]] = []
+        for lease in leases:
+            lease.on_lost(lambda lost: reported.append((lost, threading.current_thread())))
+        store.on_lost([leases[1]._claim])
+        assert [lease.valid for lease in leases] == [True, False, True]
+        store.on_lost(None)
+        assert not any(lease.valid for lease in leases)
+        wait_until(lambda: len(reported) == 3, 30.0)
+        assert sorted(lost.name for lost, _ in reported) == ["a", "b", "c"]
+        assert threading.current_thread() not in [thread for _, thread in reported]
+        with pytest.raises(LeaseLost):
+            leases[0].check()
+
+
+def test_a_store_may_say_that_something_is_lost_which_nobody_holds() -> None:
+    store = Telling()
+    with LockManager(store) as manager:
+        lease = taken(manager.lock("x").acquire())
+        lease.release()
+        store.on_lost([lease._claim])
+        store.on_lost(None)
+        assert len(manager._session.table) == 0
+    store.on_lost(None)
+    del manager, lease
+    gc.collect()
+    store.on_lost(None)

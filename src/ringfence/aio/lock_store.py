@@ -30,6 +30,15 @@ class LoopStore:
         self._beside = None if isinstance(store, MemoryStore) else OffLoop(store, "ringfence-locks")
         self._asked = store if self._beside is None else self._beside
 
+    @property
+    def on_lost(self) -> Any:
+        """What the store calls when it learns of a loss; a store that never does has no such attribute."""
+        return self._store.on_lost  # type: ignore[attr-defined]
+
+    @on_lost.setter
+    def on_lost(self, callback: Any) -> None:
+        self._store.on_lost = callback  # type: ignore[attr-defined]
+
     def __getattr__(self, method: str) -> Any:
         return getattr(self._asked, method)
 

@@ -7,6 +7,7 @@ import inspect
 import math
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -49,6 +50,12 @@ class LoopSession(Session):
         due = self.table.next_due()
         if due < self._looks and not self.closed:
             self._set_timer(loop, due)
+
+    def notice_from_outside(self) -> None:
+        """Have the loop do so, if it still runs."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it was closed
+                self._loop.call_soon_threadsafe(self.notice)
 
     def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
         """Call back about a lost lease; what that raises goes to the loop's exception handler."""

@@ -6,6 +6,7 @@ while the store hangs. The other renews what is due, in batches.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import queue
@@ -52,6 +53,8 @@ class Session:
         self._remote = remote
         self._start()
         _sessions.add(self)
+        if hasattr(store, "on_lost"):
+            store.on_lost = functools.partial(told, weakref.ref(self))
 
     def _start(self) -> None:
         self.table = LeaseTable()
@@ -122,6 +125,16 @@ class Session:
             if lease is not None:
                 lease._lose()
 
+    def lose_at_once(self, claims: Sequence[Claim] | None) -> None:
+        """End leases that the store says are lost, all of them where it says None, and see to it that it is reported.
+
+        Any thread may call this, that of a driver too: no callback is called from here.
+        """
+        for claim in self.table.leases() if claims is None else claims:
+            if claim in self.table:
+                self.table.add(claim, now())
+        self.notice_from_outside()
+
     def wanted(self, claims: Sequence[Claim]) -> list[Claim]:
         """Return the leases that someone still refers to; the others are left to their ttl."""
         wanted = [claim for claim in claims if claim in self._leases]
@@ -132,6 +145,10 @@ class Session:
     def notice(self) -> None:
         """See to it that what is due next is done in time."""
         raise NotImplementedError
+
+    def notice_from_outside(self) -> None:
+        """Do so from a thread that may be none of this session's."""
+        self.notice()
 
     def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
         """Call back about a lost lease, and report what that raises."""
@@ -271,6 +288,13 @@ def report() -> None:
     kind, error, trace = sys.exc_info()
     assert kind is not None
     threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))
+
+
+def told(session: weakref.ref[Session], claims: Sequence[Claim] | None) -> None:
+    """Pass on what a store says is lost, if the session still lives."""
+    alive = session()
+    if alive is not None and not alive.closed:
+        alive.lose_at_once(claims)
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
