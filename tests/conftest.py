@@ -1,5 +1,6 @@
 """Both twins of the compiled modules in one process, no test of compiled ones older than their sources, and servers."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import settings
 
 from ringfence import _core
@@ -39,6 +41,11 @@ def stale() -> list[str]:
 def pytest_sessionstart(session: pytest.Session) -> None:
     if os.environ.get("RINGFENCE_IMPL") != "python" and (old := stale()):
         raise pytest.UsageError(f"older than their sources: {', '.join(old)}; build again: pip install -e .")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every asyncio test on the loop of the standard library and on uvloop."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.hookimpl(tryfirst=True)

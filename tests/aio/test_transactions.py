@@ -135,8 +135,9 @@ async def test_recovery(tm: TransactionManager, tmp_path: Path) -> None:
     assert await tm.outcome("gone.1.1") is Outcome.ABORTED
 
 
-async def test_memory_participants_wait_in_threads() -> None:
-    async with TransactionManager("memory://", {"a": "memory://a1", "b": "memory://b1"}) as tm:
+async def test_memory_participants_wait_in_threads(tmp_path: Path) -> None:
+    participants = {name: f"memory://{tmp_path}/{name}" for name in "ab"}
+    async with TransactionManager("memory://", participants) as tm:
 
         async def add(tx: Transaction) -> None:
             for name in ("a", "b"):
