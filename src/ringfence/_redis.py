@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, StoreError
 
 SCHEMES = ("redis", "rediss", "unix")
 SENTINEL = "redis+sentinel"
+CLUSTER = ("redis+cluster", "rediss+cluster")
+_PORT = 6379
 _SENTINEL_PORT = 26379
 
 
@@ -45,6 +47,41 @@ def sentinels(client: Any) -> list[Any]:
     """Return the clients of the Sentinels that a client asks for its primary."""
     manager = getattr(client.connection_pool, "sentinel_manager", None)
     return [] if manager is None else list(manager.sentinels)
+
+
+def members(url: str) -> list[str]:
+    """Return the addresses in `scheme://[user:password@]host:port,host:port/…`, each with its port.
+
+    Raises:
+        InvalidValue: one has no host, or a port that is none.
+    """
+    hosts = urlsplit(url).netloc.rpartition("@")[2]
+    try:
+        found = [urlsplit(f"//{host}") for host in hosts.split(",")]
+        return [address(part.hostname or "", part.port or _PORT) for part in found]
+    except ValueError as error:
+        raise InvalidValue(
+            f"{where(url)!r} is not host:port,host:port behind its scheme ({error})"
+        ) from error
+
+
+def address(host: str, port: int) -> str:
+    """Return `host:port`, with brackets around what has colons.
+
+    Raises:
+        ValueError: there is no host.
+    """
+    if not host:
+        raise ValueError("a host is missing")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def member(url: str, address: str) -> str:
+    """Return the URL of one server, with the login and the options in a URL of several."""
+    parts = urlsplit(url)
+    login, at, _ = parts.netloc.rpartition("@")
+    scheme = parts.scheme.partition("+")[0]
+    return urlunsplit((scheme, f"{login}{at}{address}", parts.path, parts.query, ""))
 
 
 def where(url: str) -> str:

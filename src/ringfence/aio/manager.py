@@ -19,6 +19,7 @@ from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call, Effects, arun
 
 if TYPE_CHECKING:
+    from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
 P = ParamSpec("P")
@@ -40,7 +41,7 @@ class LockManager:
         store: who arbitrates, for threads or with coroutines as its methods; the manager closes it in the end.
     """
 
-    def __init__(self, store: LockStore | AsyncRedisStore) -> None:
+    def __init__(self, store: LockStore | AsyncRedisStore | AsyncClusterStore) -> None:
         self._store = on_loop(store)
         self._session = LoopSession(self._store, remote=not isinstance(store, MemoryStore))
 

@@ -48,6 +48,7 @@ class LockManager:
         - `sqlite:///path`: a file for the processes of one machine, made when missing.
         - `redis://`, `rediss://`, `unix://`: Redis or Valkey, with the options of redis-py; connected when first used.
         - `redis+sentinel://host:port,host:port/name`: the primary that Sentinels know by that name, whichever it is.
+        - `redis+cluster://host:port,host:port`: a Redis Cluster, of which some nodes are named; or `rediss+cluster:`.
 
         Raises:
             BackendUnavailable: the driver is not installed; the message names the extra that brings it.

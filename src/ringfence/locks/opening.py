@@ -11,9 +11,10 @@ from ringfence.locks.stores.memory import named
 from ringfence.locks.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
-_REDIS = (*_redis.SCHEMES, _redis.SENTINEL)
+_REDIS = (*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER)
 _KNOWN = (*KNOWN, *_REDIS)
 
 
@@ -30,15 +31,24 @@ def open_store(url: str) -> LockStore:
         return named(rest)
     if scheme == "sqlite":
         return SqliteStore(sqlite_path(url))
+    if scheme in _redis.CLUSTER:
+        from ringfence.locks.stores.redis.cluster import ClusterStore
+
+        return ClusterStore(url)
     from ringfence.locks.stores.redis.store import RedisStore
 
     return RedisStore(url)
 
 
-def open_async_store(url: str) -> LockStore | AsyncRedisStore:
+def open_async_store(url: str) -> LockStore | AsyncRedisStore | AsyncClusterStore:
     """Return the store that a URL names as an event loop uses it best; see `open_store`."""
-    if split(url, _KNOWN)[0] not in _REDIS:
+    scheme, _ = split(url, _KNOWN)
+    if scheme not in _REDIS:
         return open_store(url)
+    if scheme in _redis.CLUSTER:
+        from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
+
+        return AsyncClusterStore(url)
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
     return AsyncRedisStore(url)

@@ -43,8 +43,7 @@ def renew(store: LockStore, table: LeaseTable, claims: Sequence[Claim]) -> Effec
     try:
         answers = yield Call(store, "renew", (claims,))
     except Exception as error:
-        for claim in claims:
-            table.postpone(claim, rules.retry_at(sent, claim.ttl))
+        postpone(table, claims, sent)
         if not isinstance(error, StoreError):
             raise
         return []
@@ -53,7 +52,15 @@ def renew(store: LockStore, table: LeaseTable, claims: Sequence[Claim]) -> Effec
         if held:
             deadline = rules.deadline(sent, answered, claim.ttl)
             table.extend(claim, deadline, rules.renew_at(deadline, claim.ttl))
-    return [claim for claim, held in zip(claims, answers, strict=True) if not held and table.discard(claim)]
+    postpone(table, [claim for claim, held in zip(claims, answers, strict=True) if held is None], sent)
+    refused = [claim for claim, held in zip(claims, answers, strict=True) if not (held or held is None)]
+    return [claim for claim in refused if table.discard(claim)]
+
+
+def postpone(table: LeaseTable, claims: Sequence[Claim], sent: float) -> None:
+    """Have renewals that were not answered tried again in a while."""
+    for claim in claims:
+        table.postpone(claim, rules.retry_at(sent, claim.ttl))
 
 
 def extend(store: LockStore, table: LeaseTable, claim: Claim, ttl: float, renew: bool) -> Effects[bool]:

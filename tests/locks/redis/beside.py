@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
 from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
 LONG = 60.0
@@ -13,7 +14,7 @@ LONG = 60.0
 class Beside:
     """Stands for an asyncio store; each of its methods is carried out by an event loop in a thread."""
 
-    def __init__(self, store: AsyncRedisStore) -> None:
+    def __init__(self, store: AsyncRedisStore | AsyncClusterStore) -> None:
         self._store = store
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

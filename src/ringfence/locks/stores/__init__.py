@@ -139,8 +139,11 @@ class LockStore(Protocol):
             The grant, if the store can tell when it made it; None when it is time to ask `grant` again.
         """
 
-    def renew(self, claims: Sequence[Claim]) -> list[bool]:
-        """Extend the leases that are still held, by owner and fence; for each claim, say whether it is."""
+    def renew(self, claims: Sequence[Claim]) -> Sequence[bool | None]:
+        """Extend the leases that are still held, by owner and fence; for each claim, say whether it is.
+
+        A store of several servers says None where one did not answer, and raises when none did.
+        """
 
     def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence; say whether it did."""

@@ -61,8 +61,10 @@ class AsyncRedisStore:
         connection.waiters.pop(owner, None)
         return push
 
-    async def renew(self, claims: Sequence[Claim]) -> list[bool]:
-        """Extend the leases that are still held; for each claim, say whether it is."""
+    async def renew(self, claims: Sequence[Claim], asking: bool = False) -> list[bool]:
+        """Extend the leases that are still held; for each claim, say whether it is; see `RedisStore.renew`."""
+        if asking:
+            return [await self._ask_moving(requests.renew(claim)) == 1 for claim in claims]
         return [answer == 1 for batch in requests.renewals(claims) for answer in await self._ask_all(batch)]
 
     async def release(self, name: str, owner: str, fence: int) -> bool:
@@ -84,6 +86,10 @@ class AsyncRedisStore:
     async def leases(self) -> list[Holder]:
         """Return all leases there are, by name and then by fence."""
         return await arun(requests.leases(await self._connected()))
+
+    async def ask(self, *words: str) -> Any:
+        """Return the answer to a command."""
+        return checked(await (await self._connected()).ask(command(*words)))
 
     async def close(self) -> None:
         """Close the connection; leases stay as they are. Closing twice is harmless."""
@@ -116,6 +122,10 @@ class AsyncRedisStore:
                 answer = await connection.send(whole(request))
             answer = checked(answered(answer))
         return int(answer)
+
+    async def _ask_moving(self, request: bytes) -> Any:
+        answers = await (await self._connected()).ask_all([command("ASKING"), whole(request)])
+        return checked(answers[1])
 
     async def _ask_all(self, batch: list[bytes]) -> list[Any]:
         connection = await self._connected()

@@ -91,9 +91,11 @@ def leases(connection: object) -> Effects[list[Holder]]:
         words = ("SCAN", cursor, "MATCH", wire.lease_key("*"), "COUNT", "1000")
         cursor, keys = yield from _asked(connection, words)
         names = [wire.untag(key.decode()) for key in keys]
-        values = (yield from _asked(connection, ("MGET", *map(wire.lease_key, names)))) if names else []
-        time = yield from _asked(connection, ("TIME",))
-        held = (holder(name, value, time) for name, value in zip(names, values, strict=True))
+        asked = [wire.command("GET", wire.lease_key(name)) for name in names]  # MGET is of one slot alone
+        *values, time = yield Call(connection, "ask_all", ([*asked, wire.command("TIME")],))
+        held = (
+            holder(name, value, time) for name, value in zip(names, map(wire.checked, values), strict=True)
+        )
         found.update((each.name, each) for each in held if each is not None)
         cursor = cursor.decode()
         if cursor == "0":

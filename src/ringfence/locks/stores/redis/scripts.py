@@ -21,10 +21,11 @@ _KEPT_MS = 3_600_000
 
 
 class Script(NamedTuple):
-    """A script and the digest under which the server keeps it."""
+    """A script, the digest under which the server keeps it, and the keys of a lock that it reads or writes."""
 
     text: str
     sha: str
+    keys: tuple[str, ...]
 
 
 _LEASE = f"""
@@ -52,6 +53,12 @@ end
 """
 
 _QUEUE = """
+-- Whether the connection of a waiter is alive here. What is published without asking first would reach connections to
+-- replicas and to the other nodes of a cluster, too, and their waiters would believe what only these were granted.
+local function listens(channel)
+  return redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+end
+
 -- Grants the lock to the first waiter who still lives, and tells it; a waiter nobody listens for is dead.
 -- Returns its owner and fence.
 local function pass_on(last)
@@ -62,9 +69,11 @@ local function pass_on(last)
       redis.call('HDEL', KEYS[3], owner)
       local till, ttl, fences, came, channel = string.match(place, '^(%d+) (%d+) (%d+) (%d+) (.*)$')
       local fence = math.max(last, now)
-      local push = string.format('%s %.0f %.0f', owner, fence, now - came)
-      if tonumber(till) > now and (owner == asking or redis.call('PUBLISH', channel, push) > 0) then
+      if tonumber(till) > now and (owner == asking or listens(channel)) then
         put(now + ttl, fence, tonumber(fences), owner)
+        if owner ~= asking then
+          redis.call('PUBLISH', channel, string.format('%s %.0f %.0f', owner, fence, now - came))
+        end
         return owner, fence
       end
     end
@@ -147,13 +156,13 @@ return {time, redis.call('GET', KEYS[1]), waiting}
 """
 
 
-def _script(*parts: str) -> Script:
+def _script(*parts: str, keys: tuple[str, ...] = ("lease", "queue", "places")) -> Script:
     text = "".join(parts)
-    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest(), keys)
 
 
 GRANT = _script(_LEASE, _QUEUE, _GRANT)
-RENEW = _script(_LEASE, _RENEW)
+RENEW = _script(_LEASE, _RENEW, keys=("lease",))
 RELEASE = _script(_LEASE, _QUEUE, _RELEASE)
 WITHDRAW = _script(_LEASE, _QUEUE, _WITHDRAW)
 STATUS = _script(_LEASE, _STATUS)

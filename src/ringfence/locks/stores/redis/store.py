@@ -60,8 +60,15 @@ class RedisStore:
         connection.waiters.pop(owner, None)
         return slot.value
 
-    def renew(self, claims: Sequence[Claim]) -> list[bool]:
-        """Extend the leases that are still held; for each claim, say whether it is."""
+    def renew(self, claims: Sequence[Claim], asking: bool = False) -> list[bool]:
+        """Extend the leases that are still held; for each claim, say whether it is.
+
+        Args:
+            claims: what is held.
+            asking: of a node of a cluster, to which their slots are only moving.
+        """
+        if asking:
+            return [self._ask_moving(requests.renew(claim)) == 1 for claim in claims]
         return [answer == 1 for batch in requests.renewals(claims) for answer in self._ask_all(batch)]
 
     def release(self, name: str, owner: str, fence: int) -> bool:
@@ -81,6 +88,10 @@ class RedisStore:
     def leases(self) -> list[Holder]:
         """Return all leases there are, by name and then by fence."""
         return run(requests.leases(self._connected()))
+
+    def ask(self, *words: str) -> Any:
+        """Return the answer to a command."""
+        return checked(self._connected().ask(command(*words)))
 
     def close(self) -> None:
         """Close the connection; leases stay as they are. Closing twice is harmless."""
@@ -117,6 +128,10 @@ class RedisStore:
         if type(answer) is not Refusal:
             return int(answer)
         return checked((connection.ask(whole(request))) if is_unknown_script(answer) else answer)
+
+    def _ask_moving(self, request: bytes) -> Any:
+        """Ask for what is moving there; with the script's text, which may not be known there yet."""
+        return checked(self._connected().ask_all([command("ASKING"), whole(request)])[1])
 
     def _ask_all(self, batch: list[bytes]) -> list[Any]:
         connection = self._connected()

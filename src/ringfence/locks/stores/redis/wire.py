@@ -9,13 +9,30 @@ from ringfence.errors import StoreError, StoreTimeout
 from ringfence.locks.stores.redis.scripts import SCRIPTS, Script
 
 _INTEGER = ord(":")
-_TRANSIENT = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK")
+_TRANSIENT = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+_REDIRECTIONS = ("MOVED", "ASK")
 
 
 class Refusal(str):
     """An error the server answered; nothing was changed."""
 
     __slots__ = ()
+
+
+class Redirected(StoreError):
+    """Another node of a cluster serves the slot of the lock; nothing was changed.
+
+    Attributes:
+        address: of that node, `host:port`; without a host it is the one that was asked.
+        asking: it serves the slot only for who says so each time, until all of it has moved there.
+    """
+
+    def __init__(self, answer: str) -> None:
+        kind, _, self.address = answer.split(" ", 2)
+        self.asking = kind == "ASK"
+        super().__init__(
+            f"the lock is kept by {self.address}, of a cluster; write redis+cluster:// in the URL"
+        )
 
 
 class Pushed(list[Any]):
@@ -64,8 +81,8 @@ def call(script: Script, name: str, *arguments: str, more: int = 1) -> bytes:
     words = (
         "EVALSHA",
         script.sha,
-        "3",
-        *(prefix + kind for kind in ("lease", "queue", "places")),
+        str(len(script.keys)),
+        *(prefix + key for key in script.keys),
         *arguments,
     )
     return b"*%d\r\n" % (len(words) + more) + b"".join(map(bulk, words))
@@ -88,12 +105,16 @@ def checked(answer: Any) -> Any:
     """Return an answer.
 
     Raises:
+        Redirected: another node of a cluster is to be asked.
         StoreTimeout: it is a refusal that will pass.
         StoreError: it is another refusal.
     """
     if type(answer) is not Refusal:
         return answer
-    if answer.split(" ", 1)[0] in _TRANSIENT:
+    kind = answer.split(" ", 1)[0]
+    if kind in _REDIRECTIONS:
+        raise Redirected(answer)
+    if kind in _TRANSIENT:
         raise StoreTimeout(f"Redis cannot serve the lock now ({answer}); nothing was changed, try again")
     raise StoreError(f"Redis refused ({answer}); nothing was changed")
 
