@@ -29,7 +29,8 @@ from ringfence.locks.guards import Guard
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.memory import MemoryStore
-from ringfence.locks.stores.sqlite import SqliteStore, boot_id
+from ringfence.locks.stores.sqlite import SqliteStore
+from ringfence.locks.stores.sqlite.rows import boot_id
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -167,7 +168,7 @@ def test_leases_end_with_the_boot_of_the_machine(tmp_path: Path, monkeypatch: py
     store = SqliteStore(tmp_path / "locks.db", clock=lambda: 1e6)
     assert store.grant("x", "before", 3600.0) is not None
     assert store.grant("x", "same boot", 10.0) is None
-    monkeypatch.setattr("ringfence.locks.stores.sqlite.boot_id", lambda: "another boot")
+    monkeypatch.setattr("ringfence.locks.stores.sqlite.rows.boot_id", lambda: "another boot")
     assert store.leases() == []
     assert store.grant("x", "after", 10.0) is not None
     store.close()

@@ -7,9 +7,10 @@ from ringfence.locks.stores import LockStore
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.locks.stores.sqlite import SqliteStore
 from ringfence.testing.lock_store import LockStoreSuite
+from ringfence.testing.shared_lock import SharedLockSuite
 
 
-class Timed(LockStoreSuite):
+class Timed(SharedLockSuite, LockStoreSuite):
     """The suite on a clock that is moved by hand."""
 
     time = 100.0
@@ -26,7 +27,7 @@ class TestMemory(Timed):
         return MemoryStore(self.now)
 
 
-class TestMemoryByTheRealClock(LockStoreSuite):
+class TestMemoryByTheRealClock(SharedLockSuite, LockStoreSuite):
     def open(self) -> LockStore:
         return MemoryStore()
 

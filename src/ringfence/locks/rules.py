@@ -59,6 +59,11 @@ def is_holder(held_owner: str, held_fence: int, owner: str, fence: int) -> bool:
     return held_owner == owner and held_fence == fence
 
 
+def fits(taken: int, asked: int, of: int) -> bool:
+    """Say whether there is room on a shared lock beside the shares that others hold."""
+    return taken + asked <= of
+
+
 def next_fence(last: int, wall: float) -> int:
     """Return the fence of a new grant: above the last one, and above those of a store whose file was lost.
 

@@ -18,6 +18,7 @@ import threading
 from ringfence._core.leases import new_owner
 from ringfence.locks.stores import Claim, LockStore
 from ringfence.testing.lock_queue import QueueSuite
+from ringfence.testing.shared_lock import SharedLockSuite
 from ringfence.testing.store_suite import LONG, granted, take_and_free
 
 
@@ -218,6 +219,10 @@ class LockStoreSuite(QueueSuite):
             for number in range(10):
                 grants = ask_at_once(store, f"x{number}", 8)
                 assert sum(fence is not None for fence in grants) == 1, grants
+
+    def test_a_store_that_carries_shared_locks_passes_their_suite_too(self) -> None:
+        with self._opened() as store:
+            assert store.shared == isinstance(self, SharedLockSuite)
 
     def test_closing_twice_is_harmless(self) -> None:
         store = self.open()

@@ -15,6 +15,7 @@ class Beside:
     """Stands for an asyncio store; each of its methods is carried out by an event loop in a thread."""
 
     def __init__(self, store: AsyncRedisStore | AsyncClusterStore) -> None:
+        self.shared = store.shared
         self._store = store
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder, Push, Status
+from ringfence.locks.stores import Claim, Holder, Push, Shared, Status
 from ringfence.locks.stores.listening import Listening
+from ringfence.locks.stores.memory_shared import SharedLocks
 from ringfence.locks.waiter import Waiter
 from ringfence.protocol import now
 
@@ -42,16 +43,20 @@ class MemoryStore(Listening):
         wall: seconds since 1970; from it fences are derived, so that they go on upward after a restart.
     """
 
-    shared = False
+    shared = True
+    _sharing = SharedLocks
 
     def __init__(self, clock: Callable[[], float] = now, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._wall = wall
         self._last = 0
+        self._shares = self._sharing(clock, wall)
         self.forked()
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
+        if isinstance(name, Shared):
+            return self._shares.grant(name, owner, ttl, queue, fences)
         with self._lock:
             row = self._alive(name)
             if row is None:
@@ -66,6 +71,8 @@ class MemoryStore(Listening):
 
     def look(self, name: str, owner: str, waiter: Waiter) -> Push | float:
         """Have `waiter` woken when the lock is granted to `owner`; return the grant, or when to look again."""
+        if isinstance(name, Shared):
+            return self._shares.look(name, owner, waiter)
         with self._lock:
             row = self._alive(name)
             if row is not None and row.owner == owner:
@@ -79,10 +86,15 @@ class MemoryStore(Listening):
     def renew(self, claims: Sequence[Claim]) -> list[bool]:
         """Extend the leases that are still held; for each claim, say whether it is."""
         with self._lock:
-            return [self._renew(claim) for claim in claims]
+            return [
+                self._shares.renew(claim) if isinstance(claim.name, Shared) else self._renew(claim)
+                for claim in claims
+            ]
 
     def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence; say whether it did."""
+        if isinstance(name, Shared):
+            return self._shares.release(name, owner, fence)
         with self._lock:
             row = self._alive(name)
             if row is None or not rules.is_holder(row.owner, row.fence, owner, fence):
@@ -92,6 +104,9 @@ class MemoryStore(Listening):
 
     def withdraw(self, name: str, owner: str) -> None:
         """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
+        if isinstance(name, Shared):
+            self._shares.withdraw(name, owner)
+            return
         with self._lock:
             queue = self._queues.get(name)
             if queue is not None:
@@ -102,6 +117,8 @@ class MemoryStore(Listening):
 
     def status(self, name: str) -> Status:
         """Return who holds a lock, and who waits for it."""
+        if isinstance(name, Shared):
+            return self._shares.status(name)
         with self._lock:
             row = self._alive(name)
             held = () if row is None else (self._holder(name, row),)
@@ -110,8 +127,9 @@ class MemoryStore(Listening):
     def leases(self) -> list[Holder]:
         """Return all leases there are, by name and then by fence."""
         with self._lock:
-            rows = {name: self._alive(name) for name in sorted(self._rows)}
-            return [self._holder(name, row) for name, row in rows.items() if row is not None]
+            rows = {name: self._alive(name) for name in list(self._rows)}
+            held = [self._holder(name, row) for name, row in rows.items() if row is not None]
+        return sorted(held + self._shares.leases(), key=lambda holder: (holder.name, holder.fence))
 
     def close(self) -> None:
         """Do nothing: the store lives as long as the process."""
@@ -121,6 +139,7 @@ class MemoryStore(Listening):
         self._rows: dict[str, _Row] = {}
         self._queues: dict[str, OrderedDict[str, _Place]] = {}
         self._lock = threading.Lock()
+        self._shares.forked()
 
     def _put(self, name: str, owner: str, ttl: float, fences: int, age: float = 0.0) -> _Row:
         fence = rules.next_fence(self._last, self._wall())
