@@ -12,7 +12,7 @@ import pytest
 
 from ringfence import _sqlite
 from ringfence.locks.guards import Guard
-from ringfence.locks.stores import Claim
+from ringfence.locks.stores import Claim, Shared
 from ringfence.locks.stores.sqlite import SqliteStore
 
 LONG = 3600.0
@@ -92,6 +92,44 @@ STEPS: dict[str, tuple[Work, Work]] = {
     "leave the queue": (grant_and_queue, lambda store: store.withdraw("x", "second")),
     "withdraw": (grant, lambda store: store.withdraw("x", "first")),
 }
+
+
+READ = Shared("x", 1, 9)
+WRITE = Shared("x", 9, 9)
+
+
+def write_and_queue(store: SqliteStore) -> None:
+    store.grant(WRITE, "writer", LONG)
+    for reader in ("first", "second"):
+        store.grant(READ, reader, LONG, True)
+
+
+def fence_of_the_writer(store: SqliteStore) -> int:
+    return store.status(WRITE).holders[0].fence
+
+
+SHARED_STEPS: dict[str, Work] = {
+    "release": lambda store: store.release(WRITE, "writer", fence_of_the_writer(store)),
+    "withdraw": lambda store: store.withdraw(WRITE, "writer"),
+}
+
+
+@pytest.mark.parametrize("step", SHARED_STEPS)
+def test_a_kill_before_any_statement_admits_all_readers_or_none(step: str, tmp_path: Path) -> None:
+    for statement in itertools.count(1):
+        path = tmp_path / f"{statement}.db"
+        went_off = killed(path, write_and_queue, SHARED_STEPS[step], statement)
+        with closing(SqliteStore(path)) as store:
+            held = [holder.owner for holder in store.status(READ).holders]
+            assert held in (["writer"], ["first", "second"])
+            store.withdraw(WRITE, "writer")
+            fences = [store.grant(READ, reader, LONG, True) for reader in ("first", "second", "third")]
+            assert None not in fences
+            assert len(set(fences)) == 3
+        if not went_off:
+            break
+    assert statement > 3
+    assert held == ["first", "second"]
 
 
 @pytest.mark.parametrize("step", STEPS)

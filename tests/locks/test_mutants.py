@@ -16,6 +16,7 @@ from ringfence.locks.stores import Claim, Holder, LockStore, Push, Status
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.locks.waiter import ThreadWaiter, Waiter
 from ringfence.testing.lock_store import LockStoreSuite
+from ringfence.testing.shared_lock import SharedLockSuite
 from ringfence.testing.suites import failures
 
 ONE_HOLDER = "test_one_owner_holds_at_a_time"
@@ -253,7 +254,16 @@ class SleepsOn(MemoryStore):
         return super().look(name, owner, ThreadWaiter())
 
 
-class Suite(LockStoreSuite):
+class NamesTheDead(MemoryStore):
+    """Whoever ever stood in the queue is told as waiting."""
+
+    def _living(self, name: str) -> Any:
+        return self._queues.get(name, {}).values()
+
+
+class Suite(SharedLockSuite, LockStoreSuite):
+    patience = 0.3
+
     def __init__(self, store: Callable[..., LockStore]) -> None:
         self.time = 100.0
         self.store = store
@@ -293,6 +303,7 @@ class Suite(LockStoreSuite):
         (SellsNumbersTwice, {"test_as_many_fences_are_issued_as_were_asked_for"}),
         (CountsAgeToTheAnswer, {"test_a_lease_that_was_pushed_ends_no_later_than_it_is_believed"}),
         (SleepsOn, {"test_a_waiter_is_woken"}),
+        (NamesTheDead, {"test_those_who_wait_are_named_in_their_order"}),
     ],
 )
 def test_the_suite_rejects(mutant: Callable[..., LockStore], expected: set[str]) -> None:
@@ -301,4 +312,6 @@ def test_the_suite_rejects(mutant: Callable[..., LockStore], expected: set[str])
 
 
 def test_the_suite_accepts_a_store_without_mistakes() -> None:
-    assert failures(Suite(MemoryStore)) == {}
+    suite = Suite(MemoryStore)
+    suite.patience = LockStoreSuite.patience
+    assert failures(suite) == {}

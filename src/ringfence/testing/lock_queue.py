@@ -167,12 +167,12 @@ class QueueSuite(StoreSuite):
         with self._opened() as store:
             holder, [waiter] = held_and_waited_for(store, 1)
             woken = threading.Event()
-            thread = threading.Thread(target=wait_once, args=(store, waiter, woken))
+            thread = threading.Thread(target=wait_once, args=(store, "x", waiter, 2 * self.patience, woken))
             thread.start()
             try:
                 assert not woken.wait(0.2)
                 store.release("x", holder, granted(store, "x", holder, LONG))
-                assert woken.wait(5), "it slept on"
+                assert woken.wait(self.patience), "it slept on"
             finally:
                 thread.join(10)
 
@@ -206,7 +206,7 @@ def heard(store: LockStore, waiter: str) -> int:
     return fence
 
 
-def wait_once(store: LockStore, waiter: str, woken: threading.Event, name: str = "x") -> None:
-    """Wait for the lock, for longer than anyone should need to be woken."""
-    store.wait(name, waiter, rules.PLACE)
+def wait_once(store: LockStore, name: str, waiter: str, seconds: float, woken: threading.Event) -> None:
+    """Wait for a lock, and tell when that is over."""
+    store.wait(name, waiter, seconds)
     woken.set()

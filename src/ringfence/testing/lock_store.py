@@ -13,13 +13,12 @@ It needs no pytest: `ringfence.testing.suites.failures(suite)` runs it and retur
 from __future__ import annotations
 
 import itertools
-import threading
 
 from ringfence._core.leases import new_owner
-from ringfence.locks.stores import Claim, LockStore
+from ringfence.locks.stores import Claim
 from ringfence.testing.lock_queue import QueueSuite
 from ringfence.testing.shared_lock import SharedLockSuite
-from ringfence.testing.store_suite import LONG, granted, take_and_free
+from ringfence.testing.store_suite import LONG, ask_at_once, granted, take_and_free
 
 
 class LockStoreSuite(QueueSuite):
@@ -228,20 +227,3 @@ class LockStoreSuite(QueueSuite):
         store = self.open()
         store.close()
         store.close()
-
-
-def ask_at_once(store: LockStore, name: str, count: int) -> list[int | None]:
-    """Have `count` threads ask for one lock at the same moment, and return what each was answered."""
-    answers: list[int | None] = []
-    start = threading.Barrier(count)
-
-    def ask() -> None:
-        start.wait()
-        answers.append(store.grant(name, new_owner(), LONG))
-
-    threads = [threading.Thread(target=ask) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers

@@ -12,27 +12,15 @@ from __future__ import annotations
 
 import pickle
 import random
-import threading
 
 from ringfence._core.leases import new_owner
-from ringfence.locks import rules
 from ringfence.locks.stores import Claim, LockStore, Shared
-from ringfence.testing.lock_queue import wait_once
-from ringfence.testing.store_suite import LONG, StoreSuite, granted
-from ringfence.testing.switches.replaced import replaced
-
-ALL = 2**20
-READ = Shared("x", 1, ALL)
-WRITE = Shared("x", ALL, ALL)
+from ringfence.testing.shared_queue import READ, WRITE, SharedQueueSuite, permit, share_of
+from ringfence.testing.store_suite import LONG, ask_at_once, granted
 
 
-def permit(permits: int, asked: int = 1) -> Shared:
-    """Return what asks for some of the permits of "x"."""
-    return Shared("x", asked, permits)
-
-
-class SharedLockSuite(StoreSuite):
-    """No more is held than there is, and waiting is fair: readers and writers, and permits.
+class SharedLockSuite(SharedQueueSuite):
+    """No more is held than there is: readers and writers, and permits.
 
     Attributes:
         rounds: how many random plays to make.
@@ -193,89 +181,6 @@ class SharedLockSuite(StoreSuite):
             granted(store, permit(2), new_owner(), LONG)
             assert granted(store, permit(2), owner, LONG) == share_of(store, permit(2), owner)
 
-    def test_a_waiting_writer_stops_new_readers(self) -> None:
-        with self._opened() as store:
-            reader, writer, late = new_owner(), new_owner(), new_owner()
-            fence = granted(store, READ, reader, LONG)
-            assert store.grant(WRITE, writer, LONG, True) is None
-            assert store.grant(READ, late, LONG) is None
-            assert store.grant(READ, late, LONG, True) is None
-            store.release(READ, reader, fence)
-            second = share_of(store, WRITE, writer)
-            assert store.grant(READ, late, LONG, True) is None
-            store.release(WRITE, writer, second)
-            share_of(store, READ, late)
-
-    def test_a_small_share_does_not_overtake_a_large_one(self) -> None:
-        with self._opened() as store:
-            granted(store, permit(3), new_owner(), LONG)
-            assert store.grant(permit(3, 3), new_owner(), LONG, True) is None
-            assert store.grant(permit(3), new_owner(), LONG) is None
-
-    def test_one_release_admits_as_many_as_fit(self) -> None:
-        with self._opened() as store:
-            writer, *readers = (new_owner() for _ in range(4))
-            fence = granted(store, WRITE, writer, LONG)
-            for reader in readers:
-                assert store.grant(READ, reader, LONG, True) is None
-            last = new_owner()
-            assert store.grant(WRITE, last, LONG, True) is None
-            late = new_owner()
-            assert store.grant(READ, late, LONG, True) is None
-            store.release(WRITE, writer, fence)
-            assert [one.owner for one in store.status(READ).holders] == readers
-            fences = [share_of(store, READ, reader) for reader in readers]
-            for reader, held in zip(readers, fences, strict=True):
-                assert store.grant(READ, late, LONG, True) is None
-                store.release(READ, reader, held)
-            share_of(store, WRITE, last)
-
-    def test_an_expiry_admits_as_many_as_fit(self) -> None:
-        with self._opened() as store:
-            readers = [new_owner() for _ in range(3)]
-            granted(store, WRITE, new_owner(), self.ttl)
-            for reader in readers:
-                assert store.grant(READ, reader, LONG, True) is None
-            self.wait(self.ttl * 1.2)
-            assert store.grant(WRITE, new_owner(), LONG) is None
-            assert store.grant(READ, readers[0], LONG, True) is not None
-            for reader in readers:
-                share_of(store, READ, reader)
-
-    def test_waiters_that_queue_behind_a_release_come_in_their_order(self) -> None:
-        with self._opened() as store:
-            holder, *waiters = (new_owner() for _ in range(4))
-            fence = granted(store, permit(1), holder, LONG)
-            for waiter in waiters:
-                assert store.grant(permit(1), waiter, LONG, True) is None
-            assert store.grant(permit(1), waiters[0], LONG, True) is None
-            for waiter in waiters:
-                store.release(permit(1), holder, fence)
-                holder, fence = waiter, share_of(store, permit(1), waiter)
-
-    def test_a_writer_that_withdraws_lets_those_behind_it_pass(self) -> None:
-        with self._opened() as store:
-            writer, *readers = (new_owner() for _ in range(3))
-            granted(store, READ, new_owner(), LONG)
-            assert store.grant(WRITE, writer, LONG, True) is None
-            for reader in readers:
-                assert store.grant(READ, reader, LONG, True) is None
-            store.withdraw(WRITE, writer)
-            store.withdraw(WRITE, writer)
-            for reader in readers:
-                share_of(store, READ, reader)
-
-    def test_a_waiter_that_withdraws_from_the_middle_leaves_the_others_their_order(self) -> None:
-        with self._opened() as store:
-            holder, first, middle, last = (new_owner() for _ in range(4))
-            fence = granted(store, permit(1), holder, LONG)
-            for waiter in (first, middle, last):
-                assert store.grant(permit(1), waiter, LONG, True) is None
-            store.withdraw(permit(1), middle)
-            store.release(permit(1), holder, fence)
-            store.release(permit(1), first, share_of(store, permit(1), first))
-            share_of(store, permit(1), last)
-
     def test_withdrawing_frees_the_share_of_this_owner_alone(self) -> None:
         with self._opened() as store:
             owner, other, waiter = new_owner(), new_owner(), new_owner()
@@ -287,16 +192,6 @@ class SharedLockSuite(StoreSuite):
             store.withdraw(permit(2), owner)
             share_of(store, permit(2), waiter)
             assert {one.owner for one in store.status(permit(2)).holders} == {other, waiter}
-
-    def test_a_writer_that_died_in_the_queue_is_skipped(self) -> None:
-        with self._opened() as store, replaced(rules, "PLACE", self.ttl * 2):
-            reader = new_owner()
-            granted(store, READ, new_owner(), LONG)
-            assert store.grant(WRITE, new_owner(), LONG, True) is None
-            self.wait(self.ttl * 1.5)
-            assert store.grant(READ, reader, LONG, True) is None
-            self.wait(self.ttl)
-            assert store.grant(READ, reader, LONG, True) is not None
 
     def test_holders_and_waiters_are_named(self) -> None:
         with self._opened() as store:
@@ -325,53 +220,17 @@ class SharedLockSuite(StoreSuite):
             assert (held[3].name.asked, held[3].name.of) == (2, 5)  # type: ignore[attr-defined]
             assert pickle.loads(pickle.dumps(held)) == held
 
-    def test_a_share_that_was_pushed_ends_no_later_than_it_is_believed(self) -> None:
+    def test_of_many_threads_as_many_are_granted_as_there_are_shares(self) -> None:
         with self._opened() as store:
-            sent = self.now()
-            holder, waiter = new_owner(), new_owner()
-            fence = granted(store, permit(1), holder, LONG)
-            assert store.grant(permit(1), waiter, LONG, True) is None
-            self.wait(self.ttl)
-            store.release(permit(1), holder, fence)
-            self.wait(self.ttl)
-            push = store.wait(permit(1), waiter, 1.0)
-            [found] = store.status(permit(1)).holders
-            if push is not None:
-                assert push.fence == found.fence
-                assert sent + push.age + LONG <= self.now() + found.remaining + 0.001
-
-    def test_all_who_are_admitted_are_woken(self) -> None:
-        with self._opened() as store:
-            writer, *readers = (new_owner() for _ in range(3))
-            fence = granted(store, WRITE, writer, LONG)
-            woken = [threading.Event() for _ in readers]
-            threads = []
-            for reader, event in zip(readers, woken, strict=True):
-                assert store.grant(READ, reader, LONG, True) is None
-                threads.append(threading.Thread(target=wait_once, args=(store, reader, event, READ)))
-                threads[-1].start()
-            try:
-                assert not woken[0].wait(0.2)
-                store.release(WRITE, writer, fence)
-                assert all(event.wait(5) for event in woken), "one slept on"
-            finally:
-                for thread in threads:
-                    thread.join(10)
+            for number in range(10):
+                grants = ask_at_once(store, Shared(f"x{number}", 1, 3), 8)
+                assert sum(fence is not None for fence in grants) == 3, grants
+                assert len(set(grants)) == 4, grants
 
     def test_never_is_more_held_than_there_is(self) -> None:
         with self._opened() as store:
             for seed in range(self.rounds):
                 Play(store, Shared(f"x{seed}", 1, 5), random.Random(seed)).play(60)
-
-
-def share_of(store: LockStore, name: Shared, owner: str) -> int:
-    """Return the fence of a share that was granted to one who waited."""
-    fences = [one.fence for one in store.status(name).holders if one.owner == owner]
-    assert fences, "there was room for the one whose turn it was, and it did not get it"
-    push = store.wait(name, owner, 1.0)
-    assert store.grant(name, owner, LONG, True) == fences[0]
-    assert push is None or push.fence == fences[0]
-    return fences[0]
 
 
 class Play:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -20,10 +21,12 @@ class StoreSuite(ABC):
     Attributes:
         ttl: seconds after which the leases end that are to end during a test; raise it for a slow store.
         shows_queue: whether the store can name those who wait.
+        patience: seconds within which one that is woken goes on, however busy the machine is.
     """
 
     ttl = 0.25
     shows_queue = True
+    patience = 5.0
 
     @abstractmethod
     def open(self) -> LockStore:
@@ -64,3 +67,20 @@ def take_and_free(store: LockStore, name: str) -> int:
     fence = granted(store, name, owner, LONG)
     assert store.release(name, owner, fence) is True, f"{name!r} was held and not released"
     return fence
+
+
+def ask_at_once(store: LockStore, name: str, count: int) -> list[int | None]:
+    """Have `count` threads ask for one lock at the same moment, and return what each was answered."""
+    answers: list[int | None] = []
+    start = threading.Barrier(count)
+
+    def ask() -> None:
+        start.wait()
+        answers.append(store.grant(name, new_owner(), LONG))
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers

@@ -44,13 +44,12 @@ class MemoryStore(Listening):
     """
 
     shared = True
-    _sharing = SharedLocks
 
     def __init__(self, clock: Callable[[], float] = now, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._wall = wall
         self._last = 0
-        self._shares = self._sharing(clock, wall)
+        self._shares = SharedLocks(clock, wall)
         self.forked()
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
