@@ -17,12 +17,14 @@ _NO_SAVEPOINT = 1305
 _IN_TRANSACTION = 1  # SERVER_STATUS_IN_TRANS
 
 
-def connect(url: str, *, timeout: float) -> Any:
+def connect(url: str, *, timeout: float, answer: float | None = None, flags: int = 0) -> Any:
     """Return a `pymysql.Connection` in autocommit mode.
 
     Args:
         url: `mariadb://user:password@host:port/database` or `mysql://…`; `?unix_socket=/path` names a socket.
         timeout: seconds to wait for it.
+        answer: seconds to wait for each answer; None waits for ever.
+        flags: more of the client's flags.
 
     Raises:
         BackendUnavailable: PyMySQL is not installed, or the server cannot be reached.
@@ -32,7 +34,15 @@ def connect(url: str, *, timeout: float) -> Any:
     parameters = parse(url)
     driver = _driver()
     try:
-        return driver.connect(**parameters, autocommit=True, charset="utf8mb4", connect_timeout=timeout)
+        return driver.connect(
+            **parameters,
+            autocommit=True,
+            charset="utf8mb4",
+            connect_timeout=timeout,
+            read_timeout=answer,
+            write_timeout=answer,
+            client_flag=flags,
+        )
     except driver.OperationalError as error:
         raise BackendUnavailable(
             f"MariaDB cannot be reached ({error}); see that a server runs there and that the URL fits it"
@@ -71,6 +81,11 @@ def is_connection(thing: object) -> bool:
 def is_idle(connection: Any) -> bool:
     """Return whether a connection is in no transaction."""
     return not connection.server_status & _IN_TRANSACTION
+
+
+def errors() -> Any:
+    """Return the class of the driver's errors."""
+    return _driver().Error
 
 
 def tuples() -> Any:

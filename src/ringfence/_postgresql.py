@@ -40,6 +40,22 @@ def connect(url: str, *, timeout: float) -> Any:
         raise InvalidValue(f"libpq does not understand the URL ({error})") from error
 
 
+def parse(url: str) -> None:
+    """Return if libpq understands a URL.
+
+    Raises:
+        BackendUnavailable: psycopg is not installed.
+        InvalidType: `url` is not a string.
+        InvalidValue: it is no URL of PostgreSQL.
+    """
+    split(url, SCHEMES)
+    driver = _driver()
+    try:
+        driver.conninfo.conninfo_to_dict(url)
+    except driver.ProgrammingError as error:
+        raise InvalidValue(f"libpq does not understand the URL ({error})") from error
+
+
 def is_connection(thing: object) -> bool:
     """Return whether something is a connection of psycopg."""
     return isinstance(thing, _driver().Connection)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringfence import _redis
+from ringfence import _mysql, _postgresql, _redis
 from ringfence._url import KNOWN, split, sqlite_path
 from ringfence.locks.stores import LockStore
 from ringfence.locks.stores.memory import named
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
 _REDIS = (*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER)
-_KNOWN = (*KNOWN, *_REDIS)
+_SQL = (*_postgresql.SCHEMES, *_mysql.SCHEMES)
+_KNOWN = (*KNOWN, *_REDIS, *_SQL)
 
 
 def open_store(url: str) -> LockStore:
@@ -35,6 +36,10 @@ def open_store(url: str) -> LockStore:
         from ringfence.locks.stores.redis.cluster import ClusterStore
 
         return ClusterStore(url)
+    if scheme in _SQL:
+        from ringfence.locks.stores.sql.opening import open_sql_store
+
+        return open_sql_store(url)
     from ringfence.locks.stores.redis.store import RedisStore
 
     return RedisStore(url)

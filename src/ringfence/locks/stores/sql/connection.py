@@ -1,0 +1,91 @@
+"""What the stores need of a connection to a database, whichever it is: one statement, one answer, in a bounded time."""
+
+from __future__ import annotations
+
+import select
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+from ringfence.errors import OutcomeUnknown, StoreError, StoreTimeout
+
+
+class Answer(NamedTuple):
+    """What a statement gave.
+
+    Attributes:
+        rows: what it found.
+        count: how many rows it changed.
+        number: the number it issued by `LAST_INSERT_ID(…)`, in MariaDB.
+    """
+
+    rows: list[tuple[Any, ...]]
+    count: int
+    number: int = 0
+
+
+class NoTable(StoreError):
+    """The table that a statement names is not there."""
+
+
+class Connection(ABC):
+    """One connection in autocommit mode, used by one thread at a time.
+
+    Attributes:
+        closed: it cannot be used any more.
+    """
+
+    closed = False
+
+    @abstractmethod
+    def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:
+        """Carry out one statement, with `%s` for each value: a string or an integer.
+
+        Raises:
+            NoTable: the table is not there.
+            StoreTimeout: nothing happened, and may be tried again: another transaction stood in the way, or the
+                server takes no writes just now.
+            OutcomeUnknown: no answer came in time, or the connection broke; it is closed.
+            StoreError: the statement failed otherwise.
+        """
+
+    @abstractmethod
+    def run(self, script: str) -> None:
+        """Carry out statements without values in one transaction; it raises what `ask` does."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """Return the file descriptor of its socket."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it. Closing twice is harmless."""
+
+    def is_sound(self) -> bool:
+        """Say whether it can be used: an idle connection from which there is something to read has ended."""
+        if self.closed:
+            return False
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+
+def busy(error: object) -> StoreTimeout:
+    """Say that another transaction was in the way."""
+    return StoreTimeout(f"another transaction stood in the way ({error}); nothing was changed, try again")
+
+
+def read_only(error: object) -> StoreTimeout:
+    """Say that the server is no primary, or not any more."""
+    return StoreTimeout(f"the server takes no writes ({error}); nothing was changed; locks need the primary")
+
+
+def unanswered(server: str, error: object) -> OutcomeUnknown:
+    """Say that nobody knows whether a statement was carried out."""
+    return OutcomeUnknown(f"{server} did not answer ({error}); the request may or may not have been carried out")
+
+
+def denied(error: object) -> StoreError:
+    """Say that a right is missing."""
+    return StoreError(
+        f"the user of the lock store lacks a right ({error}); it needs SELECT, INSERT and UPDATE on its table"
+    )

@@ -1,0 +1,50 @@
+"""From a URL of a database to a lock store in it; `?mode=` says which."""
+
+from __future__ import annotations
+
+from functools import partial
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from ringfence import _mysql, _postgresql
+from ringfence.errors import InvalidValue
+from ringfence.locks.stores import LockStore
+from ringfence.locks.stores.sql import row_dialects
+from ringfence.locks.stores.sql.row_store import RowStore
+
+SCHEMES = (*_postgresql.SCHEMES, *_mysql.SCHEMES)
+MODES = ("row", "session")
+
+
+def open_sql_store(url: str) -> LockStore:
+    """Return the lock store that the URL of a database names; nothing is connected yet.
+
+    Raises:
+        BackendUnavailable: the driver is not installed.
+        InvalidValue: the driver does not understand the URL, or the mode is unknown.
+    """
+    mode, rest = without_mode(url)
+    postgresql = urlsplit(url).scheme in _postgresql.SCHEMES
+    if postgresql:
+        from ringfence.locks.stores.sql.postgresql import PostgresConnection
+
+        _postgresql.parse(rest)
+        return RowStore(partial(PostgresConnection, rest), row_dialects.POSTGRESQL)
+    from ringfence.locks.stores.sql.mariadb import MariaConnection
+
+    _mysql.parse(rest)
+    return RowStore(partial(MariaConnection, rest), row_dialects.MARIADB)
+
+
+def without_mode(url: str) -> tuple[str, str]:
+    """Split a URL into the mode it asks for and what the driver takes.
+
+    Raises:
+        InvalidValue: the mode is unknown.
+    """
+    parts = urlsplit(url)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    modes = [value for name, value in options if name == "mode"] or ["row"]
+    if modes[-1] not in MODES:
+        raise InvalidValue(f"the mode of a lock store is one of {', '.join(MODES)}, not {modes[-1]!r}")
+    others = urlencode([option for option in options if option[0] != "mode"])
+    return modes[-1], urlunsplit(parts._replace(query=others))

@@ -1,0 +1,104 @@
+"""A few connections that the threads of a process share, each for one statement."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ringfence.errors import BackendUnavailable, StoreError, StoreTimeout
+from ringfence.locks.stores.sql.connection import Connection
+
+
+class Pool:
+    """Connections, opened when needed and kept; a forked child leaves those of its parent alone.
+
+    Args:
+        open: opens one.
+        most: how many there are at most; who comes then waits until one is given back.
+        timeout: seconds to wait for that.
+    """
+
+    def __init__(self, open: Callable[[], Connection], most: int, timeout: float) -> None:
+        self._open = open
+        self._most = most
+        self._timeout = timeout
+        self._closed = False
+        self._reached = False
+        self._start()
+        _pools.add(self)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection.
+
+        Raises:
+            BackendUnavailable: the server cannot be reached, and never was.
+            StoreTimeout: it cannot be reached now, or all connections are in use for too long; nothing was sent.
+            StoreError: the store was closed.
+        """
+        free = self._free
+        if not free.acquire(timeout=self._timeout):
+            raise StoreTimeout(f"all {self._most} connections of the lock store are in use; try again")
+        try:
+            connection = self._taken()
+            try:
+                yield connection
+            finally:
+                self._give(connection)
+        finally:
+            free.release()
+
+    def close(self) -> None:
+        """Close the idle connections now, the others when they are given back. Closing twice is harmless."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def forked(self) -> None:
+        """Start afresh in a forked child: the connections are the parent's."""
+        _inherited.extend(self._idle)
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._idle: list[Connection] = []
+        self._free = threading.BoundedSemaphore(self._most)
+
+    def _taken(self) -> Connection:
+        if self._closed:
+            raise StoreError("the lock store was closed; open a new one")
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_sound():
+                return connection
+            connection.close()
+        try:
+            connection = self._open()
+        except BackendUnavailable as error:
+            if self._reached:  # it may come back
+                raise StoreTimeout(f"{error}; nothing was sent") from error
+            raise
+        self._reached = True
+        return connection
+
+    def _give(self, connection: Connection) -> None:
+        if self._closed or connection.closed or self._process != os.getpid():
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_inherited: list[Connection] = []
+"""What belongs to the parent of this process: neither used nor closed here, for closing tells the server."""
+
+
+def _forked() -> None:
+    for pool in list(_pools):
+        pool.forked()
+
+
+os.register_at_fork(after_in_child=_forked)

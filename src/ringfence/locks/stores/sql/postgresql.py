@@ -1,0 +1,159 @@
+"""A connection to PostgreSQL: psycopg opens it, and what is asked goes straight to libpq.
+
+Statements go out in the extended protocol without a name, so that a pooler may give each one to another server
+connection. libpq is asked directly because a cursor takes several times as long, and waits without a limit.
+"""
+
+from __future__ import annotations
+
+import functools
+import select
+from typing import Any
+
+from ringfence import _postgresql
+from ringfence.errors import StoreError
+from ringfence.locks.stores.sql.connection import (
+    Answer,
+    Connection,
+    NoTable,
+    busy,
+    denied,
+    read_only,
+    unanswered,
+)
+from ringfence.protocol import now
+
+_NO_TABLE = "42P01"
+_NO_RIGHT = "42501"
+_READ_ONLY = "25006"
+_BUSY = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300")
+"""Serialization failure, deadlock, lock timeout, cancelled; disk full, out of memory, too many connections."""
+
+_TEXT = 25
+_INTEGER = 20
+_INTEGERS = (20, 21, 23)
+
+
+class PostgresConnection(Connection):
+    """A connection to PostgreSQL.
+
+    Args:
+        url: `postgresql://…`, with the options of libpq.
+        timeout: seconds to wait for it, and for each answer.
+
+    Raises:
+        BackendUnavailable: psycopg is not installed, or the server cannot be reached.
+        InvalidValue: libpq does not understand the URL.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._opened = _postgresql.connect(url, timeout=timeout)
+        self._timeout = timeout
+        self._line = self._opened.pgconn
+        self._line.nonblocking = 1
+        self._poll = select.poll()
+        self._poll.register(self._line.socket, select.POLLIN)
+
+    def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:
+        """Carry out one statement, with `%s` for each value: a string or an integer."""
+        return self._carried_out(lambda: self._line.send_query_params(numbered(statement), *bound(values)))
+
+    def run(self, script: str) -> None:
+        """Carry out statements without values in one transaction."""
+        self._carried_out(lambda: self._line.send_query(script.encode()))
+
+    def fileno(self) -> int:
+        """Return the file descriptor of its socket."""
+        return int(self._line.socket)
+
+    def close(self) -> None:
+        """Close it. Closing twice is harmless."""
+        self.closed = True
+        self._opened.close()
+
+    def _carried_out(self, send: Any) -> Answer:
+        try:
+            with _postgresql.translating(committing=True):
+                send()
+                result = self._result(now() + self._timeout)
+        except BaseException:
+            self.close()
+            raise
+        return self._read(result)
+
+    def _result(self, until: float) -> Any:
+        """Return the last result of what was sent."""
+        result = None
+        while True:
+            self._receive(until)
+            found = self._line.get_result()
+            if found is None:
+                return result
+            result = found if result is None or not is_error(result) else result
+
+    def _receive(self, until: float) -> None:
+        """Wait until the next result can be had."""
+        while self._line.flush():
+            self._await(select.POLLIN | select.POLLOUT, until)
+            self._line.consume_input()
+        while self._line.is_busy():
+            self._await(select.POLLIN, until)
+            self._line.consume_input()
+
+    def _await(self, events: int, until: float) -> None:
+        self._poll.modify(self._line.socket, events)
+        if not self._poll.poll(max(until - now(), 0.0) * 1000):
+            raise unanswered("PostgreSQL", f"in {self._timeout} s")
+
+    def _read(self, result: Any) -> Answer:
+        if is_error(result):
+            raise self._failure(result)
+        columns = range(result.nfields)
+        kinds = [result.ftype(at) for at in columns]
+        rows = [
+            tuple(value(result.get_value(row, at), kinds[at]) for at in columns)
+            for row in range(result.ntuples)
+        ]
+        return Answer(rows, result.command_tuples or 0)
+
+    def _failure(self, result: Any) -> StoreError:
+        code = (result.error_field(67) or b"").decode()  # 'C': the SQLSTATE
+        said = result.error_message.decode("utf-8", "replace").strip()
+        if code == _NO_TABLE:
+            return NoTable(said)
+        if code == _NO_RIGHT:
+            return denied(said)
+        if code in _BUSY:
+            return busy(said)
+        if code == _READ_ONLY:
+            self.close()  # the next one may lead to the primary
+            return read_only(said)
+        if not _postgresql.is_idle(self._opened) or code.startswith(("57P", "08")):
+            self.close()
+            return unanswered("PostgreSQL", said)
+        return StoreError(f"PostgreSQL refused a request of the lock store: {said}")
+
+
+@functools.cache
+def numbered(statement: str) -> bytes:
+    """Return a statement with `$1`, `$2`, … in place of each `%s`."""
+    first, *others = statement.split("%s")
+    return (first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))).encode()
+
+
+def bound(values: tuple[Any, ...]) -> tuple[list[bytes], list[int]]:
+    """Return values and their types as libpq takes them."""
+    texts = [value.encode() if isinstance(value, str) else b"%d" % value for value in values]
+    return texts, [_TEXT if isinstance(value, str) else _INTEGER for value in values]
+
+
+def value(text: bytes | None, kind: int) -> Any:
+    """Return a value that was received."""
+    if text is None:
+        return None
+    return int(text) if kind in _INTEGERS else text.decode()
+
+
+def is_error(result: Any) -> bool:
+    """Say whether a result is an error."""
+    return result.status not in (0, 1, 2)  # an empty statement, a command, rows

@@ -1,0 +1,50 @@
+"""A connection to a server whose clock a test moves by hand, so that nothing is waited for and nothing ends too soon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ringfence.locks.stores.sql.connection import Answer, Connection
+from ringfence.locks.stores.sql.mariadb import MariaConnection
+from ringfence.locks.stores.sql.postgresql import PostgresConnection
+
+
+class Clock:
+    """Seconds by which the server's clock is moved on."""
+
+    offset = 0.0
+
+    def moved(self, statement: str) -> str:
+        """Return a statement as it would read at that time."""
+        micros = round(self.offset * 1e6)
+        later = f"(statement_timestamp() + interval '{micros} microseconds')"
+        statement = statement.replace("statement_timestamp()", later)
+        return statement.replace("utc_timestamp(6)", f"(utc_timestamp(6) + INTERVAL {micros} MICROSECOND)")
+
+
+class Shifted(Connection):
+    """Stands for a connection; what it is asked is asked at another time."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:
+        return self._connection.ask(self._clock.moved(statement), values)
+
+    def run(self, script: str) -> None:
+        self._connection.run(script)
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        self.closed = True
+        self._connection.close()
+
+
+def connect(url: str, timeout: float) -> Connection:
+    """Return a connection to the server of a URL."""
+    if url.startswith("postgresql"):
+        return PostgresConnection(url, timeout)
+    return MariaConnection(url, timeout)

@@ -1,0 +1,56 @@
+"""The suite of lock stores over rows in a real PostgreSQL and a real MariaDB, on a clock that is moved by hand."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from ringfence.locks.stores import LockStore
+from ringfence.locks.stores.sql.row_dialects import MARIADB, POSTGRESQL, RowDialect
+from ringfence.locks.stores.sql.row_store import RowStore
+from ringfence.testing.lock_store import LockStoreSuite
+from ringfence.testing.servers import Server
+from tests.locks.sql.shifted import Clock, Shifted, connect
+from tests.locks.sql.tables import empty
+
+pytestmark = pytest.mark.servers
+PATIENCE = 30.0
+
+
+class Rows(LockStoreSuite):
+    ttl = 5.0
+    dialect: RowDialect
+    server: Server
+    clock: Clock
+
+    def use(self, server: Server) -> Iterator[None]:
+        self.server, self.clock = server, Clock()
+        empty(server.url)
+        yield
+
+    def open(self) -> LockStore:
+        return RowStore(
+            lambda _: Shifted(connect(self.server.url, PATIENCE), self.clock), self.dialect, timeout=PATIENCE
+        )
+
+    def wait(self, seconds: float) -> None:
+        self.clock.offset += seconds
+
+    def now(self) -> float:
+        return time.monotonic() + self.clock.offset
+
+
+class TestPostgres(Rows):
+    dialect = POSTGRESQL
+
+    @pytest.fixture(autouse=True)
+    def _use(self, postgresql_server: Server) -> Iterator[None]:
+        yield from self.use(postgresql_server)
+
+
+class TestMariaDB(Rows):
+    dialect = MARIADB
+
+    @pytest.fixture(autouse=True)
+    def _use(self, mariadb_server: Server) -> Iterator[None]:
+        yield from self.use(mariadb_server)
