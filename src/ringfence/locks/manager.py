@@ -49,6 +49,7 @@ class LockManager:
         - `redis://`, `rediss://`, `unix://`: Redis or Valkey, with the options of redis-py; connected when first used.
         - `redis+sentinel://host:port,host:port/name`: the primary that Sentinels know by that name, whichever it is.
         - `redis+cluster://host:port,host:port`: a Redis Cluster, of which some nodes are named; or `rediss+cluster:`.
+        - `postgresql://`, `mariadb://`, `mysql://`: rows of a table in that database, which is made when missing.
 
         Raises:
             BackendUnavailable: the driver is not installed; the message names the extra that brings it.

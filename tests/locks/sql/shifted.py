@@ -1,4 +1,4 @@
-"""A connection to a server whose clock a test moves by hand, so that nothing is waited for and nothing ends too soon."""
+"""A connection to a server whose clock a test moves by hand: nothing is waited for, and nothing ends too soon."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 
 from ringfence import _mysql
+from ringfence.testing.proxy import Proxy
+from ringfence.testing.servers.single import SingleServer
 
 TABLES = ("ringfence_lock", "ringfence_session")
 
@@ -30,3 +32,8 @@ def empty(url: str) -> None:
     """Remove the tables, for the next test."""
     for table in TABLES:
         ask(url, f"DROP TABLE IF EXISTS {table}")
+
+
+def through(proxy: Proxy, server: SingleServer, options: str = "") -> str:
+    """Return the URL of a server that leads through a proxy."""
+    return server.url.replace(f":{server.port}/", f":{proxy.port}/") + options

@@ -14,17 +14,21 @@ class Answer(NamedTuple):
 
     Attributes:
         rows: what it found.
-        count: how many rows it changed.
+        changed: how many rows it changed.
         number: the number it issued by `LAST_INSERT_ID(…)`, in MariaDB.
     """
 
     rows: list[tuple[Any, ...]]
-    count: int
+    changed: int
     number: int = 0
 
 
 class NoTable(StoreError):
     """The table that a statement names is not there."""
+
+
+class Denied(StoreError):
+    """The user lacks a right; in MariaDB one without rights is not told whether the table is there."""
 
 
 class Connection(ABC):
@@ -42,6 +46,7 @@ class Connection(ABC):
 
         Raises:
             NoTable: the table is not there.
+            Denied: the user may not do this.
             StoreTimeout: nothing happened, and may be tried again: another transaction stood in the way, or the
                 server takes no writes just now.
             OutcomeUnknown: no answer came in time, or the connection broke; it is closed.
@@ -81,11 +86,15 @@ def read_only(error: object) -> StoreTimeout:
 
 def unanswered(server: str, error: object) -> OutcomeUnknown:
     """Say that nobody knows whether a statement was carried out."""
-    return OutcomeUnknown(f"{server} did not answer ({error}); the request may or may not have been carried out")
-
-
-def denied(error: object) -> StoreError:
-    """Say that a right is missing."""
-    return StoreError(
-        f"the user of the lock store lacks a right ({error}); it needs SELECT, INSERT and UPDATE on its table"
+    return OutcomeUnknown(
+        f"{server} did not answer ({error}); the request may or may not have been carried out"
     )
+
+
+def asked(connection: Connection, statement: str, values: tuple[Any, ...], make: str) -> Answer:
+    """Carry out a statement; where its table is not there yet, `make` makes it first."""
+    try:
+        return connection.ask(statement, values)
+    except NoTable:
+        connection.run(make)
+        return connection.ask(statement, values)

@@ -9,9 +9,9 @@ from ringfence.errors import StoreError
 from ringfence.locks.stores.sql.connection import (
     Answer,
     Connection,
+    Denied,
     NoTable,
     busy,
-    denied,
     read_only,
     unanswered,
 )
@@ -72,7 +72,7 @@ class MariaConnection(Connection):
         if code == _NO_TABLE:
             return NoTable(str(error))
         if code in _NO_RIGHT:
-            return denied(error)
+            return Denied(str(error))
         if code in _BUSY:
             return busy(error)
         if code in _READ_ONLY:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ringfence import _mysql, _postgresql
 from ringfence.errors import InvalidValue
@@ -12,7 +12,7 @@ from ringfence.locks.stores.sql import row_dialects
 from ringfence.locks.stores.sql.row_store import RowStore
 
 SCHEMES = (*_postgresql.SCHEMES, *_mysql.SCHEMES)
-MODES = ("row", "session")
+MODES = ("row",)
 
 
 def open_sql_store(url: str) -> LockStore:
@@ -22,7 +22,7 @@ def open_sql_store(url: str) -> LockStore:
         BackendUnavailable: the driver is not installed.
         InvalidValue: the driver does not understand the URL, or the mode is unknown.
     """
-    mode, rest = without_mode(url)
+    _, rest = without_mode(url)
     postgresql = urlsplit(url).scheme in _postgresql.SCHEMES
     if postgresql:
         from ringfence.locks.stores.sql.postgresql import PostgresConnection
@@ -41,10 +41,10 @@ def without_mode(url: str) -> tuple[str, str]:
     Raises:
         InvalidValue: the mode is unknown.
     """
-    parts = urlsplit(url)
-    options = parse_qsl(parts.query, keep_blank_values=True)
+    place, _, query = url.partition("?")
+    options = parse_qsl(query, keep_blank_values=True)
     modes = [value for name, value in options if name == "mode"] or ["row"]
     if modes[-1] not in MODES:
         raise InvalidValue(f"the mode of a lock store is one of {', '.join(MODES)}, not {modes[-1]!r}")
     others = urlencode([option for option in options if option[0] != "mode"])
-    return modes[-1], urlunsplit(parts._replace(query=others))
+    return modes[-1], f"{place}?{others}" if others else place

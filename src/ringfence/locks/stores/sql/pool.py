@@ -16,13 +16,13 @@ class Pool:
     """Connections, opened when needed and kept; a forked child leaves those of its parent alone.
 
     Args:
-        open: opens one.
+        connect: opens one.
         most: how many there are at most; who comes then waits until one is given back.
         timeout: seconds to wait for that.
     """
 
-    def __init__(self, open: Callable[[], Connection], most: int, timeout: float) -> None:
-        self._open = open
+    def __init__(self, connect: Callable[[], Connection], most: int, timeout: float) -> None:
+        self._connect = connect
         self._most = most
         self._timeout = timeout
         self._closed = False
@@ -76,7 +76,7 @@ class Pool:
                 return connection
             connection.close()
         try:
-            connection = self._open()
+            connection = self._connect()
         except BackendUnavailable as error:
             if self._reached:  # it may come back
                 raise StoreTimeout(f"{error}; nothing was sent") from error

@@ -15,9 +15,9 @@ from ringfence.errors import StoreError
 from ringfence.locks.stores.sql.connection import (
     Answer,
     Connection,
+    Denied,
     NoTable,
     busy,
-    denied,
     read_only,
     unanswered,
 )
@@ -28,6 +28,9 @@ _NO_RIGHT = "42501"
 _READ_ONLY = "25006"
 _BUSY = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300")
 """Serialization failure, deadlock, lock timeout, cancelled; disk full, out of memory, too many connections."""
+
+_FIELDS = (ord("C"), ord("M"))
+"""Of an error: the SQLSTATE, and what it says first."""
 
 _TEXT = 25
 _INTEGER = 20
@@ -117,12 +120,11 @@ class PostgresConnection(Connection):
         return Answer(rows, result.command_tuples or 0)
 
     def _failure(self, result: Any) -> StoreError:
-        code = (result.error_field(67) or b"").decode()  # 'C': the SQLSTATE
-        said = result.error_message.decode("utf-8", "replace").strip()
+        code, said = ((result.error_field(field) or b"").decode("utf-8", "replace") for field in _FIELDS)
         if code == _NO_TABLE:
             return NoTable(said)
         if code == _NO_RIGHT:
-            return denied(said)
+            return Denied(said)
         if code in _BUSY:
             return busy(said)
         if code == _READ_ONLY:

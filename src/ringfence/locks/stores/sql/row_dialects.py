@@ -34,7 +34,7 @@ class RowDialect:
         """Return the fence that a granting statement issued; None if it granted nothing."""
         if answer.rows:
             return int(answer.rows[0][0])
-        return answer.number if answer.count else None
+        return answer.number if answer.changed else None
 
 
 _POSTGRESQL_NOW = "((extract(epoch FROM statement_timestamp()) * 1000000)::bigint - 1577836800000000)"

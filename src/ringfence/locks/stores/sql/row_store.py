@@ -18,7 +18,7 @@ from ringfence.errors import StoreError, StoreTimeout
 from ringfence.locks import rules
 from ringfence.locks.stores import Claim, Holder, Push, Shared, Status
 from ringfence.locks.stores.listening import Listening
-from ringfence.locks.stores.sql.connection import Answer, Connection, NoTable
+from ringfence.locks.stores.sql.connection import Answer, Connection, Denied, asked
 from ringfence.locks.stores.sql.pool import Pool
 from ringfence.locks.stores.sql.row_dialects import RowDialect
 from ringfence.locks.stores.sql.state import NOBODY, Held, Place, State, by_name
@@ -72,15 +72,13 @@ class RowStore(Listening):
                 return fence
 
         def ask(state: State) -> int | None:
-            place = Place(
-                owner, micros(ttl), fences, share, of, state.now, state.now + micros(rules.PLACE)
-            )
+            place = Place(owner, micros(ttl), fences, share, of, state.now, state.now + micros(rules.PLACE))
             return state.grant(place, queue)
 
         return self._change(name, ask)
 
     def look(self, name: str, owner: str, waiter: Waiter) -> Push | float:
-        """Have `waiter` woken when the lock is granted to `owner` from here; return the grant, or when to look again."""
+        """Have `waiter` woken when the lock is granted to `owner` here; return the grant, or when to look again."""
         self._waiters[name, owner] = waiter
         _, state = self._read(name)
         push = state.pushed(owner)
@@ -98,14 +96,14 @@ class RowStore(Listening):
         for ttl, batch in batches(claims):
             values = tuple(part for claim in batch for part in (*key(claim.name), claim.owner, claim.fence))
             answer = self._ask(self._statements.renew(len(batch)), (micros(ttl), *values))
-            everyone = answer.count == len(batch)
+            everyone = answer.changed == len(batch)
             for claim in batch:
                 answers[claim] = everyone or self._renew(claim)
         return [answers[claim] for claim in claims]
 
     def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
-        if self._ask(self._statements.free, (*key(name), owner, fence)).count:
+        if self._ask(self._statements.free, (*key(name), owner, fence)).changed:
             return True
         return self._change(name, lambda state: state.release(owner, fence))
 
@@ -119,7 +117,7 @@ class RowStore(Listening):
 
     def leases(self) -> list[Holder]:
         """Return all leases there are, by name and then by fence."""
-        found = []
+        found: list[Holder] = []
         for name, shared, moment, *columns in self._ask(self._statements.list).rows:
             state = read(moment, *columns)[1]
             found += state.status(Shared(name, 1, 1) if shared else name).holders
@@ -156,7 +154,7 @@ class RowStore(Listening):
         if not version:
             self._ask(self._statements.insert, (*key(name), *NOBODY))
         values = (state.last, *state.first(), state.rest(), *key(name), version)
-        return bool(self._ask(self._statements.write, values).count)
+        return bool(self._ask(self._statements.write, values).changed)
 
     def _wake(self, name: str, owners: set[str]) -> None:
         for owner in owners:
@@ -167,21 +165,12 @@ class RowStore(Listening):
     def _ask(self, statement: str, values: tuple[object, ...] = ()) -> Answer:
         with self._pool.connection() as connection:
             try:
-                return connection.ask(statement, values)
-            except NoTable:
-                self._make_table(connection)
-                return connection.ask(statement, values)
-
-    def _make_table(self, connection: Connection) -> None:
-        try:
-            connection.run(self._dialect.make)
-        except (StoreTimeout, NoTable):
-            raise
-        except StoreError as error:
-            raise StoreError(
-                f"the table ringfence_lock is missing and cannot be made ({error}); have it made by:\n"
-                f"{self._dialect.table}"
-            ) from error
+                return asked(connection, statement, values, self._dialect.make)
+            except Denied as error:
+                raise StoreError(
+                    f"the user of the lock store lacks a right ({error}); it needs SELECT, INSERT and UPDATE on the"
+                    f" table ringfence_lock, which is made by:\n{self._dialect.table}"
+                ) from error
 
 
 class Statements:
