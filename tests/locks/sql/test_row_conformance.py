@@ -10,6 +10,7 @@ from ringfence.locks.stores.sql.row_dialects import MARIADB, POSTGRESQL, RowDial
 from ringfence.locks.stores.sql.row_store import RowStore
 from ringfence.testing.lock_store import LockStoreSuite
 from ringfence.testing.servers import Server
+from ringfence.testing.shared_lock import SharedLockSuite
 from tests.locks.sql.shifted import Clock, Shifted, connect
 from tests.locks.sql.tables import empty
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.servers
 PATIENCE = 30.0
 
 
-class Rows(LockStoreSuite):
+class Rows(SharedLockSuite, LockStoreSuite):
     ttl = 5.0
     dialect: RowDialect
     server: Server

@@ -41,7 +41,8 @@ _POSTGRESQL_NOW = "((extract(epoch FROM statement_timestamp()) * 1000000)::bigin
 _POSTGRESQL_TABLE = """CREATE TABLE IF NOT EXISTS ringfence_lock (
     name TEXT, shared SMALLINT, version BIGINT NOT NULL, last BIGINT NOT NULL,
     owner TEXT NOT NULL, fence BIGINT NOT NULL, deadline BIGINT NOT NULL, share BIGINT NOT NULL,
-    waited BIGINT NOT NULL, rest TEXT NOT NULL, PRIMARY KEY (name, shared)) WITH (fillfactor = 50)"""
+    of_shares BIGINT NOT NULL, waited BIGINT NOT NULL,
+    rest TEXT NOT NULL, PRIMARY KEY (name, shared)) WITH (fillfactor = 50)"""
 
 POSTGRESQL = RowDialect(
     table=_POSTGRESQL_TABLE,
@@ -56,7 +57,8 @@ _MARIADB_NOW = "timestampdiff(MICROSECOND, '2020-01-01', utc_timestamp(6))"
 _MARIADB_TABLE = """CREATE TABLE IF NOT EXISTS ringfence_lock (
     name VARBINARY(255), shared SMALLINT, version BIGINT NOT NULL, last BIGINT NOT NULL,
     owner VARBINARY(255) NOT NULL, fence BIGINT NOT NULL, deadline BIGINT NOT NULL, share BIGINT NOT NULL,
-    waited BIGINT NOT NULL, rest MEDIUMBLOB NOT NULL, PRIMARY KEY (name, shared)) ENGINE = InnoDB"""
+    of_shares BIGINT NOT NULL, waited BIGINT NOT NULL,
+    rest MEDIUMBLOB NOT NULL, PRIMARY KEY (name, shared)) ENGINE = InnoDB"""
 
 MARIADB = RowDialect(
     table=_MARIADB_TABLE,

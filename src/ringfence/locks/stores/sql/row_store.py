@@ -38,7 +38,7 @@ _LATEST = 0.025
 _BEHIND = 0.25
 """The same for one who waits far behind."""
 
-_COLUMNS = "version, last, owner, fence, deadline, share, waited, rest"
+_COLUMNS = "version, last, owner, fence, deadline, share, of_shares, waited, rest"
 
 
 class RowStore(Listening):
@@ -66,7 +66,7 @@ class RowStore(Listening):
         """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
         share, of = (name.asked, name.of) if isinstance(name, Shared) else (1, 1)
         if share <= of:
-            values = (fences - 1, owner, micros(ttl), share, *key(name))
+            values = (fences - 1, owner, micros(ttl), share, of, *key(name))
             fence = self._dialect.fence(self._ask(self._statements.take, values))
             if fence is not None:
                 return fence
@@ -185,16 +185,17 @@ class Statements:
         )
         self.list = f"SELECT name, shared, {moment}, {_COLUMNS} FROM ringfence_lock WHERE owner <> ''"
         self.insert = (
-            f"{before} ringfence_lock (name, shared, owner, fence, deadline, share, waited, version, last, rest)"
-            f" VALUES (%s, %s, %s, %s, %s, %s, %s, 0, 0, '') {after}"
+            f"{before} ringfence_lock"
+            " (name, shared, owner, fence, deadline, share, of_shares, waited, version, last, rest)"
+            f" VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 0, '') {after}"
         )
         self.write = (
             "UPDATE ringfence_lock SET version = version + 1, last = %s, owner = %s, fence = %s, deadline = %s,"
-            " share = %s, waited = %s, rest = %s WHERE name = %s AND shared = %s AND version = %s"
+            " share = %s, of_shares = %s, waited = %s, rest = %s WHERE name = %s AND shared = %s AND version = %s"
         )
         self.take = (
             f"UPDATE ringfence_lock SET version = version + 1, {dialect.issue}, owner = %s,"
-            f" deadline = {moment} + %s, share = %s, waited = 0 WHERE name = %s AND shared = %s"
+            f" deadline = {moment} + %s, share = %s, of_shares = %s, waited = 0 WHERE name = %s AND shared = %s"
             f" AND rest = '' AND (owner = '' OR deadline <= {moment}) {dialect.returning}"
         )
         self.free = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Holder, Push, Status
+from ringfence.locks.stores import Holder, Push, Shared, Status
 
 _YEAR_2020 = 1_577_836_800
 
@@ -25,6 +25,7 @@ class Held(NamedTuple):
         fence: of the grant.
         deadline: when it ends.
         share: how many shares it has; 1 of 1 where the lock is not shared.
+        of: how many there are.
         waited: from when its place in the queue was made until the grant.
     """
 
@@ -32,6 +33,7 @@ class Held(NamedTuple):
     fence: int
     deadline: int
     share: int = 1
+    of: int = 1
     waited: int = 0
 
 
@@ -163,6 +165,8 @@ class State:
 
     def holder(self, name: str, held: Held) -> Holder:
         """Return a holder as others see it."""
+        if isinstance(name, Shared):
+            name = Shared(name, held.share, held.of)
         return Holder(name, held.owner, held.fence, (held.deadline - self.now) / 1e6)
 
     def _has_room(self, wanted: Place) -> bool:
@@ -171,7 +175,7 @@ class State:
     def _put(self, wanted: Place, waited: int) -> None:
         fence = rules.next_fence(self.last, _YEAR_2020 + self.now / 1e6)
         self.last = fence + wanted.fences - 1
-        self.holders.append(Held(wanted.owner, fence, self.now + wanted.ttl, wanted.share, waited))
+        self.holders.append(Held(wanted.owner, fence, self.now + wanted.ttl, wanted.share, wanted.of, waited))
 
     def _extend(self, held: Held, ttl: int) -> None:
         deadline = max(held.deadline, self.now + ttl)
