@@ -15,6 +15,7 @@ from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
 from ringfence.protocol import now
 from ringfence.testing.linearizability import Operation, fenced_mutex, first_violation, owner_aware_mutex
+from tests.locks.mutated import swapped, without_a_release
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -67,23 +68,6 @@ def check(history: list[Operation], at_least: int) -> None:
     assert first_violation(history, owner_aware_mutex) is None
     assert first_violation(swapped(history), fenced_mutex) is not None
     assert first_violation(without_a_release(history), fenced_mutex) is not None
-
-
-def swapped(history: list[Operation]) -> list[Operation]:
-    """The history, with the fences of two holders exchanged."""
-    grants = sorted(
-        (operation for operation in history if operation.action == "acquire"), key=lambda o: o.fence
-    )
-    first, last = grants[len(grants) // 3], grants[-1]
-    exchanged = {first.fence: last.fence, last.fence: first.fence}
-    return [
-        operation._replace(fence=exchanged.get(operation.fence, operation.fence)) for operation in history
-    ]
-
-
-def without_a_release(history: list[Operation]) -> list[Operation]:
-    releases = [operation for operation in history if operation.action == "release" and operation.answer]
-    return [operation for operation in history if operation is not releases[len(releases) // 2]]
 
 
 def test_a_history_of_threads_in_memory() -> None:
