@@ -20,13 +20,14 @@ from ringfence.testing.servers import resp
 from ringfence.testing.servers.ports import free_ports
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.servers.redis_cluster import ClusterNode, RedisCluster, replication
+from ringfence.testing.shared_lock import SharedLockSuite
 from tests.locks.redis.beside import Beside
 
 PATIENCE = 60.0
 TIMEOUT = 10.0
 
 
-class TestThreads(LockStoreSuite):
+class TestThreads(SharedLockSuite, LockStoreSuite):
     @pytest.fixture(autouse=True)
     def empty(self, redis_cluster_server: RedisCluster) -> None:
         self.url = redis_cluster_server.url

@@ -2,15 +2,18 @@
 
 from typing import cast
 
+import pytest
+
 from ringfence.locks.stores import LockStore
 from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 from ringfence.locks.stores.redis.store import RedisStore
 from ringfence.testing.lock_store import LockStoreSuite
 from ringfence.testing.servers.redis import Redis
+from ringfence.testing.shared_lock import SharedLockSuite
 from tests.locks.redis.beside import Beside
 
 
-class TestThreads(LockStoreSuite):
+class TestThreads(SharedLockSuite, LockStoreSuite):
     """On a server that forgets everything when it is started again."""
 
     def setup_method(self) -> None:
@@ -35,6 +38,7 @@ class TestTasks(TestThreads):
         return cast(LockStore, Beside(AsyncRedisStore(self.server.url, timeout=5.0)))
 
 
+@pytest.mark.slow
 class TestWithADisk(TestThreads):
     def make(self) -> Redis:
         return Redis(durable=True)
@@ -44,6 +48,7 @@ class TestWithADisk(TestThreads):
         return store
 
 
+@pytest.mark.slow
 class TestUnixSocketWithAPassword(TestThreads):
     def make(self) -> Redis:
         return Redis(options={"requirepass": "geheim"})

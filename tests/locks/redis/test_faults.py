@@ -146,7 +146,7 @@ def test_a_server_killed_with_its_disk_kept_knows_the_holder_and_the_waiter(serv
 
 def test_a_server_that_lost_its_disk_still_issues_greater_fences(server: Redis) -> None:
     with LockManager.from_url(server.url) as manager:
-        lease = taken(manager.lock("x", renew=False).acquire())
+        lease = taken(manager.lock("x", ttl=1.0, renew=False).acquire())
         server.restart(keep_disk=False)
         with manager.lock("x") as later:
             assert later.fence > lease.fence

@@ -23,7 +23,7 @@ class AsyncClusterStore:
         InvalidValue: redis-py does not understand the URL.
     """
 
-    shared = False
+    shared = True
 
     def __init__(self, url: str, *, timeout: float = 1.0) -> None:
         self._cluster = Cluster(url, partial(AsyncRedisStore, timeout=timeout))

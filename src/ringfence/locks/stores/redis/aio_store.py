@@ -31,7 +31,7 @@ class AsyncRedisStore:
         InvalidValue: redis-py does not understand the URL.
     """
 
-    shared = False
+    shared = True
 
     def __init__(self, url: str, *, timeout: float = 1.0) -> None:
         self._target = Target(url)

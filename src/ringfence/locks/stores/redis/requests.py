@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder, Status
-from ringfence.locks.stores.redis import wire
+from ringfence.locks.stores import Claim, Holder, Shared, Status
+from ringfence.locks.stores.redis import shared_requests, shared_scripts, wire
 from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, STATUS, WITHDRAW
 from ringfence.protocol import Call, Effects
 
@@ -20,13 +20,15 @@ _YEAR_2020 = 1_577_836_800
 
 def grant(name: str, owner: str, ttl: float, fences: int, channel: str = "") -> bytes:
     """Ask for a lock, and with a channel for a place in its queue."""
+    if isinstance(name, Shared):
+        return shared_requests.grant(name, owner, ttl, fences, channel)
     return _grant(name, ttl, fences, channel, rules.PLACE) + wire.bulk(owner)
 
 
 @lru_cache(maxsize=8192)
 def _grant(name: str, ttl: float, fences: int, channel: str, place: float) -> bytes:
-    kept = (_micros(place), channel) if channel else ("", "")
-    return wire.call(GRANT, name, _micros(ttl), str(fences), *kept)
+    kept = (wire.micros(place), channel) if channel else ("", "")
+    return wire.call(GRANT, name, wire.micros(ttl), str(fences), *kept)
 
 
 def fence(answer: int) -> int | None:
@@ -47,64 +49,71 @@ def renewals(claims: Sequence[Claim]) -> Iterator[list[bytes]]:
 
 def renew(claim: Claim) -> bytes:
     """Ask to extend a lease."""
-    start = wire.call(RENEW, claim.name, _micros(claim.ttl), more=2)
+    script = shared_scripts.RENEW if isinstance(claim.name, Shared) else RENEW
+    start = wire.call(script, claim.name, wire.micros(claim.ttl), more=2)
     return start + wire.bulk(str(claim.fence)) + wire.bulk(claim.owner)
 
 
 def release(name: str, owner: str, fence: int) -> bytes:
     """Ask to free a lock, for the first who waits."""
-    return wire.call(RELEASE, name, more=2) + wire.bulk(str(fence)) + wire.bulk(owner)
+    script = shared_scripts.RELEASE if isinstance(name, Shared) else RELEASE
+    return wire.call(script, name, more=2) + wire.bulk(str(fence)) + wire.bulk(owner)
 
 
 def withdraw(name: str, owner: str) -> bytes:
     """Ask to forget an owner."""
-    return wire.call(WITHDRAW, name) + wire.bulk(owner)
+    script = shared_scripts.WITHDRAW if isinstance(name, Shared) else WITHDRAW
+    return wire.call(script, name) + wire.bulk(owner)
 
 
 def status(name: str) -> bytes:
     """Ask who holds a lock, and who waits for it."""
-    return wire.call(STATUS, name, more=0)
+    return wire.call(shared_scripts.STATUS if isinstance(name, Shared) else STATUS, name, more=0)
 
 
 def told(name: str, answer: Sequence[Any]) -> Status:
     """Return who holds a lock, and who waits for it, from the answer."""
     time, value, waiting = answer
-    found = holder(name, value, time)
-    return Status((found,) if found else (), tuple(owner.decode() for owner in waiting))
+    found = holders(name, value, time)
+    return Status(tuple(found), tuple(owner.decode() for owner in waiting))
 
 
-def holder(name: str, value: bytes | None, time: Sequence[Any]) -> Holder | None:
+def holders(name: str, value: Any, time: Sequence[Any]) -> list[Holder]:
     """Return who holds a lock, from its lease and the server's time."""
+    now = (int(time[0]) - _YEAR_2020) * _MICRO + int(time[1])
+    if isinstance(value, list):
+        return shared_requests.holders(name, value, now)
     if value is None:
-        return None
+        return []
     till, fence, _, owner = value.decode().split(" ", 3)
-    micros = (int(time[0]) - _YEAR_2020) * _MICRO + int(time[1])
-    remaining = (int(till) - micros) / _MICRO
-    return Holder(name, owner, int(fence), remaining) if remaining > 0 else None
+    remaining = (int(till) - now) / _MICRO
+    return [Holder(name, owner, int(fence), remaining)] if remaining > 0 else []
 
 
 def leases(connection: object) -> Effects[list[Holder]]:
-    """Find all locks that are held, by name, in steps in which the server serves others."""
-    found: dict[str, Holder] = {}
+    """Find all leases there are, by name and then by fence, in steps in which the server serves others."""
+    found: dict[tuple[str, str], Holder] = {}
     cursor = "0"
     while True:
-        words = ("SCAN", cursor, "MATCH", wire.lease_key("*"), "COUNT", "1000")
+        words = ("SCAN", cursor, "MATCH", wire.key("*", "*lease"), "COUNT", "1000")
         cursor, keys = yield from _asked(connection, words)
-        names = [wire.untag(key.decode()) for key in keys]
-        asked = [wire.command("GET", wire.lease_key(name)) for name in names]  # MGET is of one slot alone
+        asked = [_lease(key.decode()) for key in keys]  # one by one, for MGET is of one slot alone
         *values, time = yield Call(connection, "ask_all", ([*asked, wire.command("TIME")],))
-        held = (
-            holder(name, value, time) for name, value in zip(names, map(wire.checked, values), strict=True)
-        )
-        found.update((each.name, each) for each in held if each is not None)
+        for key, value in zip(keys, values, strict=True):
+            found.update(_named(holders(wire.untag(key.decode()), wire.checked(value), time)))
         cursor = cursor.decode()
         if cursor == "0":
-            return sorted(found.values())
+            return sorted(found.values(), key=lambda one: (one.name, one.fence))
+
+
+def _lease(key: str) -> bytes:
+    return wire.command("HGETALL" if key.endswith(shared_scripts.LEASE) else "GET", key)
+
+
+def _named(held: list[Holder]) -> dict[tuple[str, str], Holder]:
+    """Return holders by what they are found by once: SCAN may show a key twice."""
+    return {(one.name, one.owner): one for one in held}
 
 
 def _asked(connection: object, words: tuple[str, ...]) -> Effects[Any]:
     return wire.checked((yield Call(connection, "ask", (wire.command(*words),))))
-
-
-def _micros(seconds: float) -> str:
-    return str(int(seconds * _MICRO))

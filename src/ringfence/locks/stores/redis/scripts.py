@@ -17,7 +17,7 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import NamedTuple
 
-_KEPT_MS = 3_600_000
+KEPT_MS = 3_600_000
 
 
 class Script(NamedTuple):
@@ -28,10 +28,21 @@ class Script(NamedTuple):
     keys: tuple[str, ...]
 
 
-_LEASE = f"""
+CLOCK = """
 local time = redis.call('TIME')
 local now = (time[1] - 1577836800) * 1000000 + time[2]
+local asking = ARGV[#ARGV]
+"""
 
+LISTENS = """
+-- Whether the connection of a waiter is alive here. What is published without asking first would reach connections to
+-- replicas and to the other nodes of a cluster, too, and their waiters would believe what only these were granted.
+local function listens(channel)
+  return redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+end
+"""
+
+_LEASE = f"""
 local function lease()
   local value = redis.call('GET', KEYS[1])
   if not value then return 0, 0, 0, '' end
@@ -42,10 +53,8 @@ end
 local function put(till, fence, fences, owner)
   local last = math.max(till, fence, now)
   redis.call('SET', KEYS[1], string.format('%.0f %.0f %.0f %s', till, fence, fences, owner),
-    'PX', string.format('%.0f', (last - now) / 1000 + {_KEPT_MS}))
+    'PX', string.format('%.0f', (last - now) / 1000 + {KEPT_MS}))
 end
-
-local asking = ARGV[#ARGV]
 
 local function holds(till, fence, owner)
   return till > now and owner == asking and fence == tonumber(ARGV[#ARGV - 1])
@@ -53,12 +62,6 @@ end
 """
 
 _QUEUE = """
--- Whether the connection of a waiter is alive here. What is published without asking first would reach connections to
--- replicas and to the other nodes of a cluster, too, and their waiters would believe what only these were granted.
-local function listens(channel)
-  return redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
-end
-
 -- Grants the lock to the first waiter who still lives, and tells it; a waiter nobody listens for is dead.
 -- Returns its owner and fence.
 local function pass_on(last)
@@ -156,15 +159,16 @@ return {time, redis.call('GET', KEYS[1]), waiting}
 """
 
 
-def _script(*parts: str, keys: tuple[str, ...] = ("lease", "queue", "places")) -> Script:
+def script(*parts: str, keys: tuple[str, ...] = ("lease", "queue", "places")) -> Script:
+    """Return the script made of some parts."""
     text = "".join(parts)
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest(), keys)
 
 
-GRANT = _script(_LEASE, _QUEUE, _GRANT)
-RENEW = _script(_LEASE, _RENEW, keys=("lease",))
-RELEASE = _script(_LEASE, _QUEUE, _RELEASE)
-WITHDRAW = _script(_LEASE, _QUEUE, _WITHDRAW)
-STATUS = _script(_LEASE, _STATUS)
+GRANT = script(CLOCK, _LEASE, LISTENS, _QUEUE, _GRANT)
+RENEW = script(CLOCK, _LEASE, _RENEW, keys=("lease",))
+RELEASE = script(CLOCK, _LEASE, LISTENS, _QUEUE, _RELEASE)
+WITHDRAW = script(CLOCK, _LEASE, LISTENS, _QUEUE, _WITHDRAW)
+STATUS = script(CLOCK, _STATUS)
 
 SCRIPTS = (GRANT, RENEW, RELEASE, WITHDRAW, STATUS)

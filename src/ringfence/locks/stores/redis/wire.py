@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 from ringfence.errors import StoreError, StoreTimeout
-from ringfence.locks.stores.redis.scripts import SCRIPTS, Script
+from ringfence.locks.stores.redis import scripts, shared_scripts
+from ringfence.locks.stores.redis.scripts import Script
 
 _INTEGER = ord(":")
 _TRANSIENT = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
@@ -52,6 +53,11 @@ def command(*words: str) -> bytes:
     return b"*%d\r\n" % len(words) + b"".join(map(bulk, words))
 
 
+def micros(seconds: float) -> str:
+    """Return a time as the scripts take it."""
+    return str(int(seconds * 1_000_000))
+
+
 def tag(name: str) -> str:
     """Return what the keys of a lock have in braces; a closing brace in the name would end it too early."""
     return name.replace("%", "%25").replace("}", "%7D")
@@ -64,7 +70,12 @@ def untag(key: str) -> str:
 
 def lease_key(name: str) -> str:
     """Return the key of a lock's lease."""
-    return f"ringfence:{{{tag(name)}}}:lease"
+    return key(name, "lease")
+
+
+def key(name: str, kind: str) -> str:
+    """Return a key of a lock."""
+    return f"ringfence:{{{tag(name)}}}:{kind}"
 
 
 @lru_cache(maxsize=8192)
@@ -90,7 +101,7 @@ def call(script: Script, name: str, *arguments: str, more: int = 1) -> bytes:
 
 def whole(request: bytes) -> bytes:
     """Return a request by digest with the script's text instead, for a server that does not have it (any more)."""
-    for script in SCRIPTS:
+    for script in (*scripts.SCRIPTS, *shared_scripts.SCRIPTS):
         by_digest = bulk("EVALSHA") + bulk(script.sha)
         request = request.replace(by_digest, bulk("EVAL") + bulk(script.text), 1)
     return request
