@@ -107,8 +107,21 @@ def load_twin(implementation: str) -> SimpleNamespace:
     if implementation == _core.IMPLEMENTATION:
         modules = {name: getattr(_core, name) for name in names}
     else:
-        modules = {name: _twins.load(name, implementation, prefix="other_twin") for name in names}
+        modules = load_other_twin(names, implementation)
     return SimpleNamespace(implementation=implementation, **modules)
+
+
+def load_other_twin(names: tuple[str, ...], implementation: str) -> dict[str, ModuleType]:
+    """Return modules of the twin that is not in use, which import one another.
+
+    Compiled code looks for its neighbours under the package's own name, so each stands there while the next is loaded.
+    """
+    modules: dict[str, ModuleType] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            modules[name] = _twins.load(name, implementation, prefix="other_twin")
+            patch.setitem(sys.modules, f"{_core.__name__}.{name}", modules[name])
+    return modules
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The look-ups of the placements: compiled and interpreted, in one process, with one result."""
 
 from collections.abc import Callable
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -112,3 +112,7 @@ def test_both_refuse_the_same_numbers_of_buckets() -> None:
 def test_the_classes_behind_the_placements_are_those_of_the_chosen_twin() -> None:
     for kind, name in ((JumpHash, "jump"), (MultiProbe, "probes"), (Rendezvous, "rendezvous")):
         assert f"ringfence._core.{name}" in [base.__module__ for base in kind.__mro__]
+
+
+def test_the_modules_of_a_twin_use_one_another(core: SimpleNamespace) -> None:
+    assert core.hashing.column_hashes is core.columns.hashes
