@@ -24,9 +24,10 @@ def test_list_shows_the_locks_that_are_held(url: str, capsys: pytest.CaptureFixt
     with LockManager.from_url(url) as manager, manager.lock("a", ttl=60) as lease, manager.lock("b", ttl=60):
         assert main(["lock", "list", "--url", url]) == 0
         head, first, second = capsys.readouterr().out.splitlines()
-        assert head.split() == ["lock", "owner", "fence", "ends", "in"]
+        assert head.split() == ["lock", "owner", "fence", "ends", "in", "shares"]
         assert first.split()[:3] == ["a", lease.owner, str(lease.fence)]
         assert second.startswith("b ")
+        assert first.endswith(" 1 of 1")
         assert main(["lock", "list", "--url", url, "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["locks"]
     assert [one["name"] for one in found] == ["a", "b"]
@@ -43,6 +44,51 @@ def test_break_frees_the_lock_and_the_fence_goes_on(url: str, capsys: pytest.Cap
         with other.lock("job") as newer:
             assert newer.fence > lease.fence
         assert not lease.release()
+
+
+def test_list_shows_each_who_holds_a_share(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with LockManager.from_url(url) as manager:
+        semaphore = manager.semaphore("pool", 3, ttl=60)
+        with semaphore as first, semaphore as second:
+            assert main(["lock", "list", "--url", url]) == 0
+            _, *lines = capsys.readouterr().out.splitlines()
+            assert [line.split()[1] for line in lines] == [first.owner, second.owner]
+            assert all(line.endswith("1 of 3") for line in lines)
+            assert main(["lock", "list", "--url", url, "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)["locks"]
+    assert [(one["name"], one["shares"], one["of"]) for one in found] == [("pool", 1, 3)] * 2
+
+
+def test_break_frees_all_shares_and_the_plain_lock_of_the_name(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with LockManager.from_url(url) as manager:
+        locks = [manager.lock("job", ttl=60), *[manager.rwlock("job", ttl=60).read] * 2]
+        leases = [lock.acquire() for lock in locks]
+        assert main(["lock", "break", "job", "--url", url, "--yes"]) == 0
+        out = capsys.readouterr().out
+        for lease in leases:
+            assert lease is not None
+            assert f"broke 'job', held by owner {lease.owner}, fence {lease.fence}" in out
+            assert not lease.release()
+        assert manager.leases() == []
+
+
+def test_break_asks_about_each_share(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(["n", "y"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    with LockManager.from_url(url) as manager:
+        semaphore = manager.semaphore("job", 2, ttl=60)
+        kept, broken = semaphore.acquire(), semaphore.acquire()
+        assert main(["lock", "break", "job", "--url", url]) == 1
+        assert kept is not None
+        assert broken is not None
+        assert kept.release()
+        assert not broken.release()
+    assert "nothing was changed" in capsys.readouterr().out
 
 
 def test_the_commands_work_over_a_server(redis_server: Server, capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from ringfence.locks.lease import BaseLease
 from ringfence.locks.lock import BaseLock
 from ringfence.locks.renewal import renew
 from ringfence.locks.session import LONGEST_WAIT, Session
-from ringfence.locks.stores import Claim
+from ringfence.locks.stores import Claim, Status
 from ringfence.protocol import Effects, arun, now
 
 
@@ -184,6 +184,14 @@ class Lock(BaseLock[Lease]):
             StoreError: the store failed, or did not answer until the timeout; the lock is not held.
         """
         return await arun(self._acquiring(check_timeout(blocking, timeout)))
+
+    async def info(self) -> Status:
+        """Return who holds the lock, and who waits for it; see `ringfence.Lock.info`.
+
+        Raises:
+            StoreError: the store failed or did not answer.
+        """
+        return await arun(self._looking())
 
     async def __aenter__(self) -> Lease:
         lease = await self.acquire()

@@ -14,6 +14,8 @@ from ringfence.errors import StoreError
 from ringfence.locks.arguments import check_ttl
 from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_async_store
+from ringfence.locks.recipes.rwlock import RWLock
+from ringfence.locks.recipes.semaphore import permit
 from ringfence.locks.stores import Holder, LockStore
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call, Effects, arun
@@ -71,6 +73,36 @@ class LockManager:
             InvalidValue: an argument is out of bounds.
         """
         return Lock(self._session, name, ttl, renew, cancel_on_lost)
+
+    def rwlock(
+        self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False
+    ) -> RWLock[Lock]:
+        """Return a lock to read and one to write; see `ringfence.LockManager.rwlock`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store does not carry such locks.
+        """
+        return RWLock(
+            self._store, name, lambda share: self.lock(share, ttl, renew, cancel_on_lost=cancel_on_lost)
+        )
+
+    def semaphore(
+        self,
+        name: str,
+        permits: int,
+        ttl: float = 10.0,
+        renew: bool = True,
+        *,
+        cancel_on_lost: bool = False,
+    ) -> Lock:
+        """Return a lock that `permits` may hold at once; see `ringfence.LockManager.semaphore`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store does not carry semaphores.
+        """
+        return self.lock(permit(self._store, name, permits), ttl, renew, cancel_on_lost=cancel_on_lost)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False

@@ -12,6 +12,7 @@ from ringfence.locks.guards import (
 from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.manager import LockManager
+from ringfence.locks.recipes.rwlock import RWLock
 
 __all__ = [
     "EtcdGuard",
@@ -22,6 +23,7 @@ __all__ = [
     "LockManager",
     "MySqlGuard",
     "PostgresGuard",
+    "RWLock",
     "RedisGuard",
     "ZooKeeperGuard",
 ]

@@ -11,7 +11,8 @@ from ringfence.errors import LeaseLost, NotHeld, StoreError
 from ringfence.locks.arguments import check_name, check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease, Lease
 from ringfence.locks.session import Session
-from ringfence.protocol import Effects, run
+from ringfence.locks.stores import Status
+from ringfence.protocol import Call, Effects, run
 
 L = TypeVar("L", bound=BaseLease)
 
@@ -46,6 +47,10 @@ class BaseLock(Generic[L]):
         except BaseException:
             yield from session.withdrawing(granted)
             raise
+
+    def _looking(self) -> Effects[Status]:
+        status: Status = yield Call(self._session.store, "status", (self._name,))
+        return status
 
     def _leaving(self, lease: BaseLease, error: BaseException | None) -> Effects[None]:
         if lease.was_released():
@@ -102,6 +107,17 @@ class Lock(BaseLock[Lease]):
                 withdrawal went unanswered, the store frees it after its ttl.
         """
         return run(self._acquiring(check_timeout(blocking, timeout)))
+
+    def info(self) -> Status:
+        """Return who holds the lock, with which fence and for how long, and who waits for it.
+
+        Threads of a process share one place in the queue; where one of them hands the lock to the next, it stands under
+        the owner and the fence of the first.
+
+        Raises:
+            StoreError: the store failed or did not answer.
+        """
+        return run(self._looking())
 
     def __enter__(self) -> Lease:
         lease = self.acquire()

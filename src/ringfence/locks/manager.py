@@ -12,6 +12,8 @@ from ringfence.locks.arguments import check_ttl
 from ringfence.locks.lock import Lock
 from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_store
+from ringfence.locks.recipes.rwlock import RWLock
+from ringfence.locks.recipes.semaphore import permit
 from ringfence.locks.session import ThreadSession
 from ringfence.locks.stores import Holder, LockStore
 from ringfence.locks.stores.memory import MemoryStore
@@ -71,6 +73,35 @@ class LockManager:
             InvalidValue: an argument is out of bounds.
         """
         return Lock(self._session, name, ttl, renew)
+
+    def rwlock(self, name: str, ttl: float = 10.0, renew: bool = True) -> RWLock[Lock]:
+        """Return a lock to read and one to write: many may read, or one may write, first come, first served.
+
+        Args:
+            name: as of `lock`, whose lock of this name is another; a semaphore of this name is not.
+            ttl: as of `lock`.
+            renew: as of `lock`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store does not carry such locks.
+        """
+        return RWLock(self._session.store, name, lambda share: self.lock(share, ttl, renew))
+
+    def semaphore(self, name: str, permits: int, ttl: float = 10.0, renew: bool = True) -> Lock:
+        """Return a lock that `permits` may hold at once, each with a lease and a fence of its own.
+
+        Args:
+            name: as of `lock`, whose lock of this name is another; an rwlock of this name is not.
+            permits: from 1 to 2**20. Who takes the semaphore with another number reckons with that one.
+            ttl: as of `lock`.
+            renew: as of `lock`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store does not carry semaphores.
+        """
+        return self.lock(permit(self._session.store, name, permits), ttl, renew)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True

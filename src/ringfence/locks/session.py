@@ -21,7 +21,7 @@ from ringfence.errors import StoreError
 from ringfence.locks.acquire import Granted, acquire, release, withdraw
 from ringfence.locks.cohort import Cohort
 from ringfence.locks.renewal import keep, renew
-from ringfence.locks.stores import Claim, LockStore
+from ringfence.locks.stores import Claim, LockStore, Shared
 from ringfence.locks.waiter import ThreadWaiter
 from ringfence.protocol import Effects, now, run
 
@@ -74,21 +74,21 @@ class Session:
         return Cohort(self.store, self.table, self._waiter) if self._remote else None
 
     def acquiring(self, name: str, ttl: float, timeout: float | None) -> Effects[Granted | None]:
-        """Take a lock, within the process where that can be."""
+        """Take a lock, within the process where that can be; a shared one is always the store's to grant."""
         self.check_open()
-        if self._cohort is None:
+        if self._cohort is None or isinstance(name, Shared):
             return acquire(self.store, name, new_owner(), ttl, timeout, check=self.check_open)
         return self._cohort.acquire(name, new_owner(), ttl, timeout, self.check_open)
 
     def releasing(self, claim: Claim, deadline: float) -> Effects[bool]:
         """Give a lock back, or hand it on within the process."""
-        if self._cohort is None:
+        if self._cohort is None or isinstance(claim.name, Shared):
             return release(self.store, claim, deadline)
         return self._cohort.release(claim, deadline)
 
     def withdrawing(self, granted: Granted) -> Effects[None]:
         """Give back a grant that was not used."""
-        if self._cohort is None:
+        if self._cohort is None or isinstance(granted.claim.name, Shared):
             return withdraw(self.store, granted.claim.name, granted.claim.owner)
         return self._cohort.withdraw(granted)
 

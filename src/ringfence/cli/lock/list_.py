@@ -7,6 +7,7 @@ import json
 
 from ringfence.cli.lock import options
 from ringfence.locks import LockManager
+from ringfence.locks.stores import Holder, Shared
 from ringfence.placement.table import table
 
 
@@ -22,10 +23,20 @@ def run(given: argparse.Namespace) -> int:
     with LockManager.from_url(options.url(given)) as manager:
         held = manager.leases()
     if given.json:
-        print(json.dumps({"locks": [holder._asdict() for holder in held]}, ensure_ascii=False, indent=2))
+        print(json.dumps({"locks": [_entry(holder) for holder in held]}, ensure_ascii=False, indent=2))
     elif held:
-        rows = [(one.name, one.owner, str(one.fence), f"{one.remaining:.1f} s") for one in held]
-        print(table(("lock", "owner", "fence", "ends in"), rows, left=2))
+        rows = [(one.name, one.owner, str(one.fence), f"{one.remaining:.1f} s", _shares(one)) for one in held]
+        print(table(("lock", "owner", "fence", "ends in", "shares"), rows, left=2))
     else:
         print("no lock is held")
     return 0
+
+
+def _entry(holder: Holder) -> dict[str, object]:
+    name = holder.name
+    shares = {"shares": name.asked, "of": name.of} if isinstance(name, Shared) else {}
+    return holder._asdict() | shares
+
+
+def _shares(holder: Holder) -> str:
+    return f"{holder.name.asked} of {holder.name.of}" if isinstance(holder.name, Shared) else "1 of 1"
