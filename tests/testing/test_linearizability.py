@@ -15,6 +15,7 @@ from ringfence.testing.linearizability import (
     first_violation,
     owner_aware_mutex,
     reentrant_mutex,
+    shared_lock,
 )
 
 
@@ -85,6 +86,37 @@ def test_a_reentrant_mutex_may_be_taken_again_by_its_holder_alone() -> None:
     assert first_violation([*again, taken], reentrant_mutex) is taken
     assert first_violation([acquire("a", 1, 0, 1), acquire("a", 2, 2, 3)], reentrant_mutex) is not None
     assert first_violation(again, fenced_mutex) is again[1]
+
+
+def share(owner: str, fence: int, called: float, shares: int) -> list[Operation]:
+    """Take a share at once, and give it back five seconds later."""
+    return [
+        Operation("acquire", owner, fence, called, called + 1, shares=shares),
+        Operation("release", owner, fence, called + 5, called + 6, shares=shares),
+    ]
+
+
+def test_a_shared_lock_is_held_by_as_many_as_fit() -> None:
+    readers = [*share("a", 1, 0, 1), *share("b", 2, 1, 1)]
+    writer = share("c", 3, 2, 9)
+    assert first_violation(readers, shared_lock(9)) is None
+    assert first_violation([*readers, *writer], shared_lock(9)) is writer[0]
+    assert first_violation([*readers, *writer], shared_lock(11)) is None
+    assert first_violation([*readers, *share("c", 3, 7, 9)], shared_lock(9)) is None
+    assert first_violation([*readers, *share("c", 3, 6.5, 9)], shared_lock(9)) is None
+    waits = writer[0]._replace(answered=8.0), writer[1]._replace(called=9.0, answered=10.0)
+    assert first_violation([*readers, *waits], shared_lock(9)) is None
+
+
+def test_fences_of_shares_must_grow_and_only_what_is_held_is_released() -> None:
+    assert first_violation([*share("a", 2, 0, 1), *share("b", 1, 2, 1)], shared_lock(9)) is not None
+    held, released = share("a", 1, 0, 1)
+    assert first_violation([held, released._replace(shares=2)], shared_lock(9)) is not None
+    assert first_violation([held, released, released._replace(answer=False)], shared_lock(9)) is None
+    assert first_violation([held, released._replace(answer=False)], shared_lock(9)) is not None
+    ended = [held, expire("a", 1, 3)._replace(called=3.0), *share("b", 2, 4, 9)]
+    assert first_violation(ended, shared_lock(9)) is None
+    assert first_violation([held, *share("b", 2, 2, 9)], shared_lock(9)) is not None
 
 
 def made_up(operations: int, owners: int, chance: random.Random) -> list[Operation]:

@@ -27,6 +27,7 @@ class Operation(NamedTuple):
         called: when it began, in seconds; for "expire", the deadline of the lease.
         answered: when it ended; infinity when it never did, so that it may have taken effect at any time, or never.
         answer: whether it succeeded: False for a release of what was not held, and for a write that was refused.
+        shares: how much of a shared lock it is about.
     """
 
     action: str
@@ -35,6 +36,7 @@ class Operation(NamedTuple):
     called: float
     answered: float = math.inf
     answer: bool = True
+    shares: int = 1
 
 
 class State(NamedTuple):
@@ -46,6 +48,7 @@ class State(NamedTuple):
         depth: how often the holder has taken it.
         newest: the greatest fence of any holder.
         mark: the greatest fence that has written.
+        holders: who holds a shared lock: owner, fence and shares.
     """
 
     owner: str = ""
@@ -53,6 +56,7 @@ class State(NamedTuple):
     depth: int = 0
     newest: int = 0
     mark: int = 0
+    holders: frozenset[tuple[str, int, int]] = frozenset()
 
 
 Model = Callable[[State, Operation], State | None]
@@ -87,6 +91,26 @@ def reentrant_mutex(state: State, operation: Operation) -> State | None:
     if held and operation.action == "release" and operation.answer and state.depth > 1:
         return state._replace(depth=state.depth - 1)
     return fenced_mutex(state, operation)
+
+
+def shared_lock(of: int) -> Model:
+    """Return the model of a lock of `of` shares: as many hold it as fit, under greater and greater fences."""
+
+    def model(state: State, operation: Operation) -> State | None:
+        holder = operation.owner, operation.fence, operation.shares
+        taken = sum(shares for _, _, shares in state.holders)
+        match operation:
+            case Operation(action="acquire"):
+                if operation.fence <= state.newest or taken + operation.shares > of:
+                    return None
+                return state._replace(holders=state.holders | {holder}, newest=operation.fence)
+            case Operation(action="release", answer=True) | Operation(action="expire"):
+                return state._replace(holders=state.holders - {holder}) if holder in state.holders else None
+            case Operation(action="release"):
+                return None if holder in state.holders else state
+        return _write(state, operation)
+
+    return model
 
 
 def first_violation(history: Sequence[Operation], model: Model) -> Operation | None:
