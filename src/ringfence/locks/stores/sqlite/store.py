@@ -8,6 +8,7 @@ it waits in this process; those of other processes look every 25 ms, the first o
 from __future__ import annotations
 
 import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ringfence._sqlite import Connection, Pool, immediate, translating
+from ringfence.errors import StoreTimeout
 from ringfence.locks.stores import Claim, Holder, Push, Shared, Status
 from ringfence.locks.stores.listening import Listening
 from ringfence.locks.stores.sqlite.plain import PlainLocks
@@ -46,6 +48,8 @@ class SqliteStore(Listening):
     ) -> None:
         self.path = os.fspath(path)
         self._clock = clock
+        self._timeout = timeout
+        self._writing = threading.Lock()
         self._plain = PlainLocks(clock, wall)
         self._shares = SharedLocks(clock, wall)
         self._pool = Pool(self.path, timeout=timeout, prepare=_create)
@@ -111,12 +115,22 @@ class SqliteStore(Listening):
     def _changing(self, connection: Connection) -> Iterator[None]:
         """Carry out one transaction, and then wake those to whom it granted a lock, as far as they wait here."""
         connection.companion = []
-        with immediate(connection):
+        with self._turn(), immediate(connection):
             yield
         for key in connection.companion:
             waiter = self._waiters.get(key)
             if waiter is not None:
                 waiter.wake()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one thread at a time write: SQLite has those that wait for its lock look now and then, in no order."""
+        if not self._writing.acquire(timeout=self._timeout):
+            raise StoreTimeout(f"{self.path!r} stayed locked by other threads of this process; try again")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
