@@ -13,6 +13,9 @@ import pytest
 from ringfence._core.leases import FenceMarks
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
+from ringfence.locks.stores import LockStore
+from ringfence.locks.stores.memory import MemoryStore
+from ringfence.locks.stores.sqlite import SqliteStore
 from ringfence.protocol import now
 from ringfence.testing.linearizability import Operation, fenced_mutex, first_violation, owner_aware_mutex
 from tests.locks.mutated import swapped, without_a_release
@@ -46,9 +49,9 @@ def work(manager: LockManager, rounds: int, seed: int) -> list[Operation]:
     return history
 
 
-def work_in_threads(url: str, threads: int, rounds: int, seed: int) -> list[Operation]:
+def work_in_threads(store: LockStore, threads: int, rounds: int, seed: int) -> list[Operation]:
     history: list[Operation] = []
-    with LockManager.from_url(url) as manager:
+    with LockManager(store) as manager:
         workers = [
             threading.Thread(target=lambda n=number: history.extend(work(manager, rounds, seed + n)))
             for number in range(threads)
@@ -71,17 +74,17 @@ def check(history: list[Operation], at_least: int) -> None:
 
 
 def test_a_history_of_threads_in_memory() -> None:
-    check(work_in_threads("memory://history", 8, 250, 1), 2000)
+    check(work_in_threads(MemoryStore(), 8, 250, 1), 2000)
 
 
-def tell(url: str, seed: int, answers: Any) -> None:
-    answers.put(work_in_threads(url, 2, 120, seed))
+def tell(path: Path, seed: int, answers: Any) -> None:
+    answers.put(work_in_threads(SqliteStore(path, timeout=30.0), 2, 120, seed))
 
 
 def test_a_history_of_processes_on_a_file(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/locks.db"
+    path = tmp_path / "locks.db"
     answers = SPAWN.Queue()
-    processes = [SPAWN.Process(target=tell, args=(url, 100 * number, answers)) for number in range(4)]
+    processes = [SPAWN.Process(target=tell, args=(path, 100 * number, answers)) for number in range(4)]
     for process in processes:
         process.start()
     try:
@@ -128,4 +131,4 @@ def test_guarded_writes_of_paused_holders_never_go_backwards() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_another_history_of_threads_in_memory(seed: int) -> None:
-    check(work_in_threads(f"memory://history-{seed}", 3, 120, 1000 * seed), 300)
+    check(work_in_threads(MemoryStore(), 3, 120, 1000 * seed), 300)

@@ -9,7 +9,9 @@ from typing import Any
 
 from ringfence.locks.lock import Lock
 from ringfence.locks.manager import LockManager
-from ringfence.locks.stores import Shared
+from ringfence.locks.stores import LockStore, Shared
+from ringfence.locks.stores.memory import MemoryStore
+from ringfence.locks.stores.sqlite import SqliteStore
 from ringfence.protocol import now
 from ringfence.testing.linearizability import Operation, first_violation, shared_lock
 from tests.locks.test_histories import use
@@ -31,9 +33,9 @@ def work(manager: LockManager, rounds: int, seed: int) -> list[Operation]:
     return history
 
 
-def work_in_threads(url: str, threads: int, rounds: int, seed: int) -> list[Operation]:
+def work_in_threads(store: LockStore, threads: int, rounds: int, seed: int) -> list[Operation]:
     history: list[Operation] = []
-    with LockManager.from_url(url) as manager:
+    with LockManager(store) as manager:
 
         def run(number: int) -> None:
             history.extend(work(manager, rounds, seed + number))
@@ -71,17 +73,17 @@ def swapped(history: list[Operation]) -> list[Operation]:
 
 
 def test_a_history_of_threads_in_memory() -> None:
-    check(work_in_threads("memory://shared-history", 6, 150, 1), 800)
+    check(work_in_threads(MemoryStore(), 6, 150, 1), 800)
 
 
-def tell(url: str, seed: int, answers: Any) -> None:
-    answers.put(work_in_threads(url, 2, 60, seed))
+def tell(path: Path, seed: int, answers: Any) -> None:
+    answers.put(work_in_threads(SqliteStore(path, timeout=30.0), 2, 60, seed))
 
 
 def test_a_history_of_processes_on_a_file(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/locks.db"
+    path = tmp_path / "locks.db"
     answers = SPAWN.Queue()
-    processes = [SPAWN.Process(target=tell, args=(url, 100 * number, answers)) for number in range(3)]
+    processes = [SPAWN.Process(target=tell, args=(path, 100 * number, answers)) for number in range(3)]
     for process in processes:
         process.start()
     try:
