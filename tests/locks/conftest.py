@@ -1,11 +1,12 @@
 """The world of the tests of protocols, and the stores that tests of managers run on."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ringfence.locks.opening import open_store
 from ringfence.locks.stores.memory import MemoryStore
-from ringfence.testing.servers import resp
 from tests.locks.world import World
 
 
@@ -22,11 +23,13 @@ def store(world: World) -> MemoryStore:
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.servers)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty store of each kind."""
+    """The URL of an empty store of each kind; a test may ask for others by the names of their servers."""
     if request.param == "memory":
         return f"memory://{tmp_path}"
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/locks.db"
-    server = request.getfixturevalue("redis_server")
-    resp.ask(server.port, "FLUSHALL")
+    server = request.getfixturevalue(f"{request.param}_server")
+    with closing(open_store(server.url)) as store:
+        for holder in store.leases():
+            store.release(holder.name, holder.owner, holder.fence)
     return str(server.url)

@@ -2,8 +2,18 @@
 
 import pytest
 
-SHARING = ["memory", "sqlite"]
+from ringfence.locks.stores.memory import MemoryStore
+
+
+def of_server(kind: str) -> object:
+    return pytest.param(kind, marks=pytest.mark.servers)
+
+
+SHARING = ["memory", "sqlite", *map(of_server, ("redis", "redis_cluster", "postgresql", "mariadb"))]
 """Those of which several may hold a lock at once."""
 
-ALONE = [pytest.param("redis", marks=pytest.mark.servers)]
-"""The others."""
+
+class Alone(MemoryStore):
+    """A store that carries no shared locks."""
+
+    shared = False
