@@ -22,7 +22,7 @@ PILLARS = {"placement", "locks", "transactions"}
 MAY_IMPORT = {
     "errors": set(),
     "_core": {"errors"},
-    "_etcd": {"errors"},
+    "_etcd": {"errors", "_url"},
     "_mysql": {"errors", "_url"},
     "_postgresql": {"errors", "_url"},
     "_redis": {"errors"},

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from ringfence.errors import BackendUnavailable, OutcomeUnknown, StoreError
+from ringfence._url import hosts
+from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, StoreError
 
 Json: TypeAlias = dict[str, Any]
 
+SCHEMES = {"etcd": "http", "etcds": "https"}
+
 _CONNECTIONS = 16  # kept open at most
+_AT_ONCE = 18  # leases in 512 bytes, which the gateway reads before it answers; it may leave out what follows
+_DUMP = json.JSONEncoder(separators=(",", ":")).encode
 _NOT_FOUND = 5  # codes of gRPC
 _UNCERTAIN = (1, 2, 4, 14)  # cancelled, unknown, deadline exceeded, unavailable: it may have been carried out
 
@@ -27,10 +33,11 @@ class NotFound(StoreError):
 
 
 class Request(NamedTuple):
-    """What is asked: a path below the endpoint, and a body in JSON."""
+    """What is asked: a path below the endpoint, and bodies in JSON, of which only a stream has several."""
 
     path: str
     body: Json
+    more: tuple[Json, ...] = ()
 
 
 class KeyValue(NamedTuple):
@@ -65,6 +72,20 @@ class TxnAnswer(NamedTuple):
     succeeded: bool
     revision: int
     found: list[list[KeyValue]]
+
+
+def located(url: str) -> tuple[list[str], str]:
+    """Return the endpoints that `etcd://host:port,host:port/path` or `etcds://…` (TLS) names, and the path.
+
+    Raises:
+        InvalidType: `url` is not a string.
+        InvalidValue: it is no such URL.
+    """
+    members, path = hosts(url, tuple(SCHEMES))
+    for member in members:
+        if "@" in member or not member.rpartition(":")[2].isdecimal():
+            raise InvalidValue(f"{member!r} in {url!r} is not host:port")
+    return [f"{SCHEMES[url.partition(':')[0]]}://{member}" for member in members], path
 
 
 def encoded(data: str | bytes) -> str:
@@ -183,6 +204,20 @@ class Etcd:
         answer = self.call(Request("lease/keepalive", {"ID": str(lease)}))
         return int(answer.get("result", {}).get("TTL", 0)) > 0  # left out for an unknown lease
 
+    def keep_all(self, leases: Sequence[int]) -> dict[int, bool]:
+        """Extend leases by their times, several with a request; say of each whether it still is one."""
+        alive: dict[int, bool] = {}
+        while rest := [lease for lease in leases if lease not in alive]:
+            first, *more = ({"ID": str(lease)} for lease in rest[:_AT_ONCE])
+            for answer in self._answers(Request("lease/keepalive", first, tuple(more))):
+                kept = answer["result"]
+                alive[int(kept["ID"])] = int(kept.get("TTL", 0)) > 0
+        return alive
+
+    def remaining(self, lease: int) -> int:
+        """Return how many whole seconds a lease lasts; -1 if there is none."""
+        return int(self.call(Request("lease/timetolive", {"ID": str(lease)})).get("TTL", 0))
+
     def revoke(self, lease: int) -> None:
         """End a lease, and remove its keys; raises `NotFound` if there is none."""
         self.call(Request("lease/revoke", {"ID": str(lease)}))
@@ -195,11 +230,7 @@ class Etcd:
             OutcomeUnknown: there was no answer, or one that leaves it open.
             StoreError: it was refused.
         """
-        with self._opened(request, self._timeout) as response:
-            answer = self._answer(response)
-        if response.status != 200 or "error" in answer:
-            raise failure(self.place, answer)
-        return answer
+        return self._answers(request)[0]
 
     def watch(self, request: Request) -> Watch:
         """Return a watch that nobody waits for yet."""
@@ -209,16 +240,26 @@ class Etcd:
         """Close the connections."""
         self._pool.clear()
 
-    def _answer(self, response: Any) -> Json:
+    def _answers(self, request: Request) -> list[Json]:
+        with self._opened(request, self._timeout) as response:
+            answers = self._read(response)
+        for answer in answers:
+            if response.status != 200 or "error" in answer:
+                raise failure(self.place, answer)
+        return answers
+
+    def _read(self, response: Any) -> list[Json]:
         try:
-            answer: Json = json.loads(response.data)
+            first, *more = map(json.loads, response.data.splitlines())
         except ValueError:
+            if not response.chunked and response.length_remaining is None:  # nor does it say how long it is
+                raise OutcomeUnknown(f"{self.place} was cut off in its answer; ask again") from None
             raise StoreError(
                 f"{self.place} is no etcd with a gateway of version 3: it answers {response.data[:100]!r}"
             ) from None
         except self._driver.exceptions.HTTPError as error:
             raise OutcomeUnknown(f"{self.place} did not answer ({error}); ask again") from error
-        return answer
+        return [first, *more]
 
     def _opened(self, request: Request, seconds: float) -> Any:
         errors = self._driver.exceptions
@@ -236,11 +277,12 @@ class Etcd:
     def _sent(self, endpoint: str, request: Request, seconds: float) -> Any:
         timeout = self._driver.Timeout(connect=self._timeout, read=seconds)
         url = f"{endpoint}/v3/{request.path}"
-        return self._pool.request("POST", url, json=request.body, timeout=timeout, preload_content=False)
+        body = b"".join(_DUMP(part).encode() for part in (request.body, *request.more))
+        return self._pool.request("POST", url, body=body, timeout=timeout, preload_content=False)
 
 
 class Watch:
-    """Waits for the first change; another thread may end the wait.
+    """Waits for a change; another thread may end the wait.
 
     Args:
         client: whom to ask.
@@ -254,8 +296,12 @@ class Watch:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, enough: Callable[[Json], bool] = is_change) -> None:
         """Return at the first change, when nothing was heard for `seconds`, or when it is stopped.
+
+        Args:
+            seconds: after which no further change is waited for.
+            enough: says of an answer whether it is worth to return; of the first change, if none is given.
 
         Raises:
             StoreError: see `Etcd.call`.
@@ -264,7 +310,8 @@ class Watch:
         with self._client._opened(self._request, seconds) as response:
             try:
                 if self._begin(response):
-                    any(is_change(answer) for answer in _lines(response))
+                    until = time.monotonic() + seconds
+                    any(enough(answer) or time.monotonic() >= until for answer in _lines(response))
             except errors.HTTPError:
                 pass  # time is up, it was stopped, or the connection is cut: the next request tells
             finally:

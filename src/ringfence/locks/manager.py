@@ -52,6 +52,7 @@ class LockManager:
         - `redis+sentinel://host:port,host:port/name`: the primary that Sentinels know by that name, whichever it is.
         - `redis+cluster://host:port,host:port`: a Redis Cluster, of which some nodes are named; or `rediss+cluster:`.
         - `postgresql://`, `mariadb://`, `mysql://`: rows of a table in that database, which is made when missing.
+        - `etcd://host:port,host:port/prefix`, `etcds://` (TLS): etcd; its keys begin with the prefix, else `ringfence`.
 
         Raises:
             BackendUnavailable: the driver is not installed; the message names the extra that brings it.

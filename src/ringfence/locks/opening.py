@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ringfence import _mysql, _postgresql, _redis
+from ringfence import _etcd, _mysql, _postgresql, _redis
 from ringfence._url import KNOWN, split, sqlite_path
 from ringfence.locks.stores import LockStore
 from ringfence.locks.stores.memory import named
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _REDIS = (*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER)
 _SQL = (*_postgresql.SCHEMES, *_mysql.SCHEMES)
-_KNOWN = (*KNOWN, *_REDIS, *_SQL)
+_KNOWN = (*KNOWN, *_REDIS, *_SQL, *_etcd.SCHEMES)
 
 
 def open_store(url: str) -> LockStore:
@@ -40,6 +40,10 @@ def open_store(url: str) -> LockStore:
         from ringfence.locks.stores.sql.opening import open_sql_store
 
         return open_sql_store(url)
+    if scheme in _etcd.SCHEMES:
+        from ringfence.locks.stores.etcd.store import EtcdStore
+
+        return EtcdStore(url)
     from ringfence.locks.stores.redis.store import RedisStore
 
     return RedisStore(url)

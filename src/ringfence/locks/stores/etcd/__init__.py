@@ -1,0 +1,1 @@
+"""Locks in etcd: what a key says, what is asked in one step, and the store."""
