@@ -37,6 +37,7 @@ from ringfence.locks import (
     MySqlGuard,
     PostgresGuard,
     RedisGuard,
+    RLock,
     ZooKeeperGuard,
 )
 from ringfence.placement import (
@@ -92,6 +93,7 @@ __all__ = [
     "Placement",
     "PlacementError",
     "PostgresGuard",
+    "RLock",
     "Rebalance",
     "Recovery",
     "RedisGuard",

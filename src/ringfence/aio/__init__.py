@@ -4,6 +4,16 @@ from ringfence.aio.guards import guarded
 from ringfence.aio.locks import Lease, Lock
 from ringfence.aio.manager import LockManager
 from ringfence.aio.membership import Membership
+from ringfence.aio.recipes.rlock import RLock
 from ringfence.aio.transactions import Transaction, TransactionManager
 
-__all__ = ["Lease", "Lock", "LockManager", "Membership", "Transaction", "TransactionManager", "guarded"]
+__all__ = [
+    "Lease",
+    "Lock",
+    "LockManager",
+    "Membership",
+    "RLock",
+    "Transaction",
+    "TransactionManager",
+    "guarded",
+]

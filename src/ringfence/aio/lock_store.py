@@ -26,6 +26,7 @@ class LoopStore:
 
     def __init__(self, store: LockStore) -> None:
         self.shared = store.shared
+        self.session_bound = getattr(store, "session_bound", False)
         self._store = store
         self._beside = None if isinstance(store, MemoryStore) else OffLoop(store, "ringfence-locks")
         self._asked = store if self._beside is None else self._beside

@@ -139,6 +139,17 @@ class Lease(BaseLease):
         """
         await arun(self._extending(None if ttl is None else check_ttl(ttl)))
 
+    async def to_token(self) -> str:
+        """Hand the lease over: return a token for `adopt`; see `ringfence.Lease.to_token`.
+
+        Raises:
+            InvalidValue: it is one entry of a reentrant lock, or the store's leases end with their process.
+            LeaseLost: it is lost.
+            NotHeld: it was released.
+            StoreError: the store failed or did not answer; the lease is as it was.
+        """
+        return await arun(self._handing_over())
+
     async def release(self) -> bool:
         """Give the lock back; return whether it was still held. A second call returns False.
 

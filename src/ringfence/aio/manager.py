@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ringfence.aio.lock_store import on_loop
-from ringfence.aio.locks import Lock, LoopSession
+from ringfence.aio.locks import Lease, Lock, LoopSession
+from ringfence.aio.recipes.rlock import RLock
 from ringfence.errors import StoreError
 from ringfence.locks.arguments import check_ttl
 from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_async_store
+from ringfence.locks.recipes.handover import adopting
+from ringfence.locks.recipes.rlock import Holders
 from ringfence.locks.recipes.rwlock import RWLock
 from ringfence.locks.recipes.semaphore import permit
 from ringfence.locks.stores import Holder, LockStore
@@ -46,6 +49,7 @@ class LockManager:
     def __init__(self, store: LockStore | AsyncRedisStore | AsyncClusterStore) -> None:
         self._store = on_loop(store)
         self._session = LoopSession(self._store, remote=not isinstance(store, MemoryStore))
+        self._holders = Holders()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -104,6 +108,17 @@ class LockManager:
         """
         return self.lock(permit(self._store, name, permits), ttl, renew, cancel_on_lost=cancel_on_lost)
 
+    def rlock(
+        self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False
+    ) -> RLock:
+        """Return a reentrant lock: the task that holds it may take it again; see `ringfence.LockManager.rlock`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds.
+        """
+        return RLock(self._holders, self._session, name, ttl, renew, cancel_on_lost)
+
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False
     ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
@@ -127,6 +142,17 @@ class LockManager:
             return call
 
         return decorate
+
+    async def adopt(self, token: str) -> Lease:
+        """Take over a lease that was handed over, by a thread or a task; see `ringfence.LockManager.adopt`.
+
+        Raises:
+            InvalidType: the token is not a string.
+            InvalidValue: it is none, or this store's leases cannot be handed over.
+            LeaseLost: it was adopted before, or its lease is over, or is not one of this store.
+            StoreError: the store failed or did not answer; the lease is nobody's then, and ends with its ttl.
+        """
+        return await arun(adopting(self._session, token, Lease))
 
     async def leases(self) -> list[Holder]:
         """Return all locks of the store that are held, by whomever.

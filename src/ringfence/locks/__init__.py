@@ -12,6 +12,7 @@ from ringfence.locks.guards import (
 from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.manager import LockManager
+from ringfence.locks.recipes.rlock import RLock
 from ringfence.locks.recipes.rwlock import RWLock
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LockManager",
     "MySqlGuard",
     "PostgresGuard",
+    "RLock",
     "RWLock",
     "RedisGuard",
     "ZooKeeperGuard",

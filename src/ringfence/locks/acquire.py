@@ -173,7 +173,7 @@ def _granted(request: _Request, fence: int, deadline: float, moment: float) -> G
 def withdraw(store: LockStore, name: str, owner: str) -> Effects[None]:
     """Give back whatever the store has granted to `owner`; if it does not answer, the ttl ends it."""
     try:
-        yield from _until_answered(Call(store, "withdraw", (name, owner)), math.inf)
+        yield from until_answered(Call(store, "withdraw", (name, owner)), math.inf)
     except StoreError:
         return  # the error that led here says more; unrenewed, the grant ends after its ttl
 
@@ -190,7 +190,7 @@ def release(store: LockStore, claim: Claim, deadline: float) -> Effects[bool]:
         StoreError: the store failed, or did not answer for a second. The release may be asked for again; the
             lease ends after its ttl anyway.
     """
-    held, unsure = yield from _until_answered(
+    held, unsure = yield from until_answered(
         Call(store, "release", (claim.name, claim.owner, claim.fence)), deadline
     )
     if held or not unsure:
@@ -199,8 +199,12 @@ def release(store: LockStore, claim: Claim, deadline: float) -> Effects[bool]:
     return not rules.is_over(deadline, (yield Now()))
 
 
-def _until_answered(call: Call, deadline: float) -> Effects[tuple[object, bool]]:
-    """Repeat a request; return the answer, and whether an earlier one may have been carried out."""
+def until_answered(call: Call, deadline: float) -> Effects[tuple[object, bool]]:
+    """Repeat a request, for a second at most.
+
+    Returns:
+        The answer, and whether an earlier request may have been carried out.
+    """
     until = min(deadline, (yield Now()) + _PATIENCE)
     unsure = False
     attempt = 0

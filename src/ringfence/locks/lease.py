@@ -11,6 +11,7 @@ from ringfence.errors import InvalidType, LeaseLost, NotHeld, StoreError
 from ringfence.locks import rules
 from ringfence.locks.acquire import Granted
 from ringfence.locks.arguments import check_ttl
+from ringfence.locks.recipes import handover
 from ringfence.locks.renewal import extend
 from ringfence.locks.session import Session
 from ringfence.protocol import Effects, now, run
@@ -139,6 +140,29 @@ class BaseLease:
         self._answered = True
         return held and not self._lost
 
+    def _handing_over(self) -> Effects[str]:
+        store = self._session.store
+        handover.check_can(store)
+        self.check()
+        token = yield from handover.offer(store, self._claim, self._renew, self.remaining())
+        if self._part():
+            return handover.written(token)
+        yield from handover.take_back(store, token)
+        self.check()
+        raise NotHeld(self.name)
+
+    def _part(self) -> bool:
+        """End this and leave the lease in the store to another; False if it was over, or being released."""
+        with self._lock:
+            if self._ended is not None:
+                return False
+            deadline = self._session.part(self._claim)
+            if not rules.is_over(deadline, now()):
+                self._ended, self._answered = deadline, True
+                return True
+        self._lose()
+        return False
+
     def _end(self) -> float:
         with self._lock:
             if self._ended is not None:
@@ -164,6 +188,21 @@ class Lease(BaseLease):
             StoreError: the store failed or did not answer; the lease is as it was.
         """
         run(self._extending(None if ttl is None else check_ttl(ttl)))
+
+    def to_token(self) -> str:
+        """Hand the lease over: return a token with which another thread, task or process adopts it.
+
+        This lease ends here, as if released: it is neither renewed nor reported as lost. Whoever passes the token to
+        `adopt` of a manager on the same store, before the lease ends there, holds it from then on, under the same
+        fence. That is one adopter at most. Until then nobody renews it: `extend` it before, if that may take long.
+
+        Raises:
+            InvalidValue: it is one entry of a reentrant lock, or the store's leases end with their process.
+            LeaseLost: it is lost.
+            NotHeld: it was released.
+            StoreError: the store failed or did not answer; the lease is as it was.
+        """
+        return run(self._handing_over())
 
     def release(self) -> bool:
         """Give the lock back; return whether it was still held. A second call returns False.

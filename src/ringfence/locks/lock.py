@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from ringfence.errors import LeaseLost, NotHeld, StoreError
+from ringfence.locks.acquire import Granted
 from ringfence.locks.arguments import check_name, check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease, Lease
 from ringfence.locks.session import Session
@@ -38,19 +39,24 @@ class BaseLock(Generic[L]):
         return f"<{type(self).__name__} {self._name!r} ttl={self._ttl} renew={self._renew}>"
 
     def _acquiring(self, timeout: float | None) -> Effects[L | None]:
-        session = self._session
-        granted = yield from session.acquiring(self._name, self._ttl, timeout)
+        granted = yield from self._asking(timeout)
         if granted is None:
             return None
         try:
-            return self._lease(session, granted, self._renew)
+            return self._take(granted)
         except BaseException:
-            yield from session.withdrawing(granted)
+            yield from self._session.withdrawing(granted)
             raise
 
     def _looking(self) -> Effects[Status]:
         status: Status = yield Call(self._session.store, "status", (self._name,))
         return status
+
+    def _asking(self, timeout: float | None) -> Effects[Granted | None]:
+        return self._session.acquiring(self._name, self._ttl, timeout)
+
+    def _take(self, granted: Granted) -> L:
+        return self._lease(self._session, granted, self._renew)
 
     def _leaving(self, lease: BaseLease, error: BaseException | None) -> Effects[None]:
         if lease.was_released():

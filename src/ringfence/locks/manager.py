@@ -9,9 +9,12 @@ from typing import ParamSpec, Self, TypeVar
 
 from ringfence.errors import StoreError
 from ringfence.locks.arguments import check_ttl
+from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_store
+from ringfence.locks.recipes.handover import adopting
+from ringfence.locks.recipes.rlock import Holders, RLock
 from ringfence.locks.recipes.rwlock import RWLock
 from ringfence.locks.recipes.semaphore import permit
 from ringfence.locks.session import ThreadSession
@@ -41,6 +44,7 @@ class LockManager:
 
     def __init__(self, store: LockStore) -> None:
         self._session = ThreadSession(store, remote=not isinstance(store, MemoryStore))
+        self._holders = Holders()
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -104,6 +108,20 @@ class LockManager:
         """
         return self.lock(permit(self._session.store, name, permits), ttl, renew)
 
+    def rlock(self, name: str, ttl: float = 10.0, renew: bool = True) -> RLock:
+        """Return a reentrant lock: the thread that holds it may take it again, under the same fence.
+
+        Args:
+            name: as of `lock`.
+            ttl: as of `lock`; of those who take it again, that of the first counts.
+            renew: likewise.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds.
+        """
+        return RLock(self._holders, self._session, name, ttl, renew)
+
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True
     ) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -137,6 +155,21 @@ class LockManager:
             return call
 
         return decorate
+
+    def adopt(self, token: str) -> Lease:
+        """Take over the lease that `Lease.to_token` gave away, here or in another process, and renew it at once.
+
+        Its fence, ttl and renewal are what they were. Of several that adopt one token, the first whose request
+        reaches the store has the lease, and the others are refused. One whose answer is lost may be refused although
+        nobody has it; then it ends with its ttl.
+
+        Raises:
+            InvalidType: the token is not a string.
+            InvalidValue: it is none, or this store's leases cannot be handed over.
+            LeaseLost: it was adopted before, or its lease is over, or is not one of this store.
+            StoreError: the store failed or did not answer; the lease is nobody's then, and ends with its ttl.
+        """
+        return run(adopting(self._session, token, Lease))
 
     def leases(self) -> list[Holder]:
         """Return all locks of the store that are held, by whomever.

@@ -112,6 +112,13 @@ class Session:
         self._leases.pop(claim, None)
         return deadline
 
+    def part(self, claim: Claim) -> float:
+        """Take out a lease that is handed over, let those who wait here ask the store, and return its deadline."""
+        deadline = self.forget(claim)
+        if self._cohort is not None:
+            self._cohort.lose(claim)
+        return deadline
+
     def held(self) -> list[BaseLease]:
         """Return the leases that are neither released nor lost."""
         return list(self._leases.values())

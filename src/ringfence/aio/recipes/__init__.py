@@ -1,0 +1,1 @@
+"""The faces for asyncio of the recipes in `ringfence.locks.recipes`, under the same names."""
