@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from ringfence.locks.lease import BaseLease
+from ringfence.locks.recipes.multi import BaseLeases
 
 
 class CancelOnLost:
-    """The block of one lease: entered in the task that is to be cancelled.
+    """The block of a lease, or of several: entered in the task that is to be cancelled.
 
     Args:
         lease: what must not be lost while the block lasts.
     """
 
-    def __init__(self, lease: BaseLease) -> None:
+    def __init__(self, lease: BaseLease | BaseLeases[Any]) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
@@ -30,7 +32,7 @@ class CancelOnLost:
             return False
         return isinstance(error, asyncio.CancelledError)
 
-    def _cancel(self, _: BaseLease) -> None:
+    def _cancel(self, _: object) -> None:
         if not self._left:
             self._cancelled = True
             self._task.cancel()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ringfence.aio.lock_store import on_loop
 from ringfence.aio.locks import Lease, Lock, LoopSession
+from ringfence.aio.recipes.multi import MultiLock
 from ringfence.aio.recipes.rlock import RLock
 from ringfence.errors import StoreError
 from ringfence.locks.arguments import check_ttl
@@ -118,6 +119,17 @@ class LockManager:
             InvalidValue: an argument is out of bounds.
         """
         return RLock(self._holders, self._session, name, ttl, renew, cancel_on_lost)
+
+    def multi(
+        self, names: Iterable[str], ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False
+    ) -> MultiLock:
+        """Return several locks as one: all of them are taken, or none; see `ringfence.LockManager.multi`.
+
+        Raises:
+            InvalidType: an argument has the wrong type; a `str` is not several names.
+            InvalidValue: an argument is out of bounds, or there is no name.
+        """
+        return MultiLock(self._session, names, ttl, renew, cancel_on_lost)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False

@@ -12,6 +12,7 @@ from ringfence.locks.guards import (
 from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.manager import LockManager
+from ringfence.locks.recipes.multi import Leases, MultiLock
 from ringfence.locks.recipes.rlock import RLock
 from ringfence.locks.recipes.rwlock import RWLock
 
@@ -20,8 +21,10 @@ __all__ = [
     "FileGuard",
     "Guard",
     "Lease",
+    "Leases",
     "Lock",
     "LockManager",
+    "MultiLock",
     "MySqlGuard",
     "PostgresGuard",
     "RLock",

@@ -16,6 +16,7 @@ from ringfence.locks.stores import Status
 from ringfence.protocol import Call, Effects, run
 
 L = TypeVar("L", bound=BaseLease)
+T = TypeVar("T")
 
 
 class BaseLock(Generic[L]):
@@ -138,19 +139,19 @@ class Lock(BaseLock[Lease]):
         run(self._leaving(lease, error))
 
 
-class Entered(Generic[L]):
+class Entered(Generic[T]):
     """The leases whose `with` blocks have been entered and not left, newest last, and by whom."""
 
     def __init__(self) -> None:
-        self._leases: list[tuple[object, L]] = []
+        self._leases: list[tuple[object, T]] = []
         self._lock = threading.Lock()
 
-    def push(self, who: object, lease: L) -> None:
+    def push(self, who: object, lease: T) -> None:
         """Note that a thread or task has entered."""
         with self._lock:
             self._leases.append((who, lease))
 
-    def pop(self, who: object, name: str) -> L:
+    def pop(self, who: object, name: str) -> T:
         """Return the lease with which `who` entered last; failing that, the last of all.
 
         A generator may be closed, and a fixture torn down, by another thread or task than entered the block.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
@@ -14,6 +14,7 @@ from ringfence.locks.lock import Lock
 from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_store
 from ringfence.locks.recipes.handover import adopting
+from ringfence.locks.recipes.multi import MultiLock
 from ringfence.locks.recipes.rlock import Holders, RLock
 from ringfence.locks.recipes.rwlock import RWLock
 from ringfence.locks.recipes.semaphore import permit
@@ -121,6 +122,23 @@ class LockManager:
             InvalidValue: an argument is out of bounds.
         """
         return RLock(self._holders, self._session, name, ttl, renew)
+
+    def multi(self, names: Iterable[str], ttl: float = 10.0, renew: bool = True) -> MultiLock:
+        """Return several locks as one: all of them are taken, or none.
+
+        They are taken in the order of their names, so that nobody waits in a circle with others who do so. A thread
+        that holds one of them by itself waits for itself.
+
+        Args:
+            names: each as of `lock`; one that is given twice is taken once.
+            ttl: as of `lock`. Without renewal it has to outlast the waiting for all of them.
+            renew: as of `lock`.
+
+        Raises:
+            InvalidType: an argument has the wrong type; a `str` is not several names.
+            InvalidValue: an argument is out of bounds, or there is no name.
+        """
+        return MultiLock(self._session, names, ttl, renew)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True

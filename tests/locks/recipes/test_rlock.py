@@ -99,9 +99,7 @@ def test_what_is_lost_is_lost_for_every_entry(manager: LockManager) -> None:
         with manager.rlock("x") as inner:
             inner.on_lost(lambda lease: lost.append("inner") if lease is inner else None)
             taken(manager.rlock("x").acquire()).release()
-            assert manager._session.store.release("x", outer.owner, outer._claim.fence)
-            with pytest.raises(LeaseLost):
-                outer.extend()
+            lose(manager, outer)
             assert sorted(lost) == ["inner", "outer"]
             with pytest.raises(LeaseLost):
                 manager.rlock("x").acquire()
@@ -113,25 +111,33 @@ def test_what_is_lost_is_lost_for_every_entry(manager: LockManager) -> None:
         assert again.fence > outer.fence
 
 
-def test_it_is_lost_at_its_deadline(manager: LockManager) -> None:
+def test_it_is_lost_at_its_deadline() -> None:
     lost: list[Lease] = []
-    outer = taken(manager.rlock("x", ttl=0.3, renew=False).acquire())
-    inner = taken(manager.rlock("x").acquire())
-    inner.on_lost(lost.append)
-    wait_until(lambda: lost)
-    assert lost == [inner]
-    assert (inner.release(), outer.release()) == (False, False)
+    with LockManager(MemoryStore()) as manager:
+        outer = taken(manager.rlock("x", ttl=2.0, renew=False).acquire())
+        inner = taken(manager.rlock("x").acquire())
+        inner.on_lost(lost.append)
+        wait_until(lambda: lost)
+        assert lost == [inner]
+        assert (inner.release(), outer.release()) == (False, False)
 
 
 def test_a_released_entry_is_not_told_of_a_later_loss(manager: LockManager) -> None:
     lost: list[str] = []
-    outer = taken(manager.rlock("x", ttl=0.5, renew=False).acquire())
+    outer = taken(manager.rlock("x").acquire())
     outer.on_lost(lambda _: lost.append("outer"))
     inner = taken(manager.rlock("x").acquire())
     inner.on_lost(lambda _: lost.append("inner"))
     assert inner.release()
-    wait_until(lambda: lost)
+    lose(manager, outer)
     assert lost == ["outer"]
+
+
+def lose(manager: LockManager, lease: Lease) -> None:
+    """Take a lease away, and let its holder find out."""
+    assert manager._session.store.release(lease.name, lease.owner, lease._claim.fence)
+    with pytest.raises(LeaseLost):
+        lease.extend()
 
 
 def test_an_entry_that_is_forgotten_does_not_keep_the_lock(manager: LockManager) -> None:
