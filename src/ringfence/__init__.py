@@ -28,9 +28,11 @@ from ringfence.errors import (
     UnknownNode,
 )
 from ringfence.locks import (
+    Election,
     EtcdGuard,
     FileGuard,
     Guard,
+    Leader,
     Lease,
     Leases,
     Lock,
@@ -66,6 +68,7 @@ __all__ = [
     "BoundedLoad",
     "Cluster",
     "ClusterTransaction",
+    "Election",
     "EmptyRing",
     "EtcdGuard",
     "FenceRejected",
@@ -77,6 +80,7 @@ __all__ = [
     "InvalidType",
     "InvalidValue",
     "JumpHash",
+    "Leader",
     "Lease",
     "LeaseLost",
     "Leases",

@@ -4,11 +4,13 @@ from ringfence.aio.guards import guarded
 from ringfence.aio.locks import Lease, Lock
 from ringfence.aio.manager import LockManager
 from ringfence.aio.membership import Membership
+from ringfence.aio.recipes.election import Election
 from ringfence.aio.recipes.multi import Leases, MultiLock
 from ringfence.aio.recipes.rlock import RLock
 from ringfence.aio.transactions import Transaction, TransactionManager
 
 __all__ = [
+    "Election",
     "Lease",
     "Leases",
     "Lock",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ringfence.aio.lock_store import on_loop
 from ringfence.aio.locks import Lease, Lock, LoopSession
+from ringfence.aio.recipes.election import Election
 from ringfence.aio.recipes.multi import MultiLock
 from ringfence.aio.recipes.rlock import RLock
 from ringfence.errors import StoreError
@@ -130,6 +131,17 @@ class LockManager:
             InvalidValue: an argument is out of bounds, or there is no name.
         """
         return MultiLock(self._session, names, ttl, renew, cancel_on_lost)
+
+    def election(
+        self, name: str, value: str = "", ttl: float = 10.0, *, cancel_on_lost: bool = False
+    ) -> Election:
+        """Return an election, to be a candidate in, or to see who leads; see `ringfence.LockManager.election`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds.
+        """
+        return Election(self._session, name, value, ttl, cancel_on_lost)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False

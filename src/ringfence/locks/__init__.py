@@ -12,14 +12,17 @@ from ringfence.locks.guards import (
 from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.manager import LockManager
+from ringfence.locks.recipes.election import Election, Leader
 from ringfence.locks.recipes.multi import Leases, MultiLock
 from ringfence.locks.recipes.rlock import RLock
 from ringfence.locks.recipes.rwlock import RWLock
 
 __all__ = [
+    "Election",
     "EtcdGuard",
     "FileGuard",
     "Guard",
+    "Leader",
     "Lease",
     "Leases",
     "Lock",

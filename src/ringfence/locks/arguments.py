@@ -41,6 +41,25 @@ def check_ttl(ttl: object) -> float:
     return float(ttl)
 
 
+def check_seconds(what: str, seconds: object, longest: float = LONGEST) -> float:
+    """Return a span of time in seconds.
+
+    Args:
+        what: the name of the argument.
+        seconds: its value.
+        longest: how long it may be.
+
+    Raises:
+        InvalidType: it is not a number.
+        InvalidValue: it is shorter than 10 ms, longer than may be, or NaN.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidType(f"{what} is a number of seconds, not {seconds!r}")
+    if not SHORTEST <= seconds <= longest:
+        raise InvalidValue(f"{what} is from {SHORTEST} to {longest:.0f} seconds, not {seconds!r}")
+    return float(seconds)
+
+
 def check_timeout(blocking: object, timeout: object) -> float | None:
     """Return how long to wait, in seconds: 0 asks once, None waits for ever.
 

@@ -13,6 +13,7 @@ from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_store
+from ringfence.locks.recipes.election import Election
 from ringfence.locks.recipes.handover import adopting
 from ringfence.locks.recipes.multi import MultiLock
 from ringfence.locks.recipes.rlock import Holders, RLock
@@ -139,6 +140,20 @@ class LockManager:
             InvalidValue: an argument is out of bounds, or there is no name.
         """
         return MultiLock(self._session, names, ttl, renew)
+
+    def election(self, name: str, value: str = "", ttl: float = 10.0) -> Election:
+        """Return an election, to be a candidate in, or to see who leads.
+
+        Args:
+            name: as of `lock`; a lock of that name is the same lock.
+            value: what everybody can see of the leader, such as its address: 64 bytes in UTF-8 at most.
+            ttl: seconds after which a leader that died leads no more; a living one renews.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds.
+        """
+        return Election(self._session, name, value, ttl)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True
