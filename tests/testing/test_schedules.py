@@ -14,7 +14,14 @@ from ringfence.testing.schedule import play
 
 START = int(os.environ.get("RINGFENCE_SEED_START", "0"))
 CHUNK = 100
-SCHEDULES = {"locks": 3500, "cohorts": 1000, "two_phase": 3500, "recovery": 2000, "rebalance": 1000}
+SCHEDULES = {
+    "locks": 3500,
+    "cohorts": 1000,
+    "shares": 1000,
+    "two_phase": 3500,
+    "recovery": 2000,
+    "rebalance": 1000,
+}
 CHUNKS = [(workload, first) for workload, count in SCHEDULES.items() for first in range(0, count, CHUNK)]
 
 FAULTS = {
@@ -32,6 +39,7 @@ FAULTS = {
 WORK = {
     "locks": {"acquired", "lost", "rejected", "wall_set_back"},
     "cohorts": {"acquired", "lost", "wall_set_back", "handed on"},
+    "shares": {"acquired", "lost", "wall_set_back", "together"},
     "two_phase": {"committed", "aborted", "in doubt", "recovered", "fsync_failed"},
     "recovery": {"committed", "aborted", "in doubt", "recovered", "stale"},
     "rebalance": {"moved", "written", "StaleRing", "LeaseLost", "Aborted", "InDoubt"},

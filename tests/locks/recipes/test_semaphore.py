@@ -127,9 +127,8 @@ async def test_tasks_hold_as_many_as_there_are_permits(tasks: aio.LockManager) -
 @sharing
 async def test_the_task_of_a_lost_permit_is_cancelled(tasks: aio.LockManager, manager: LockManager) -> None:
     async def hold() -> None:
-        async with tasks.semaphore("pool", 1, ttl=0.5, cancel_on_lost=True):
-            [holder] = manager.semaphore("pool", 1).info().holders
-            manager._session.store.release(holder.name, holder.owner, holder.fence)
+        async with tasks.semaphore("pool", 1, ttl=3.0, cancel_on_lost=True) as lease:
+            manager._session.store.release(lease.name, lease.owner, lease.fence)
             await asyncio.sleep(LONG)
 
     with pytest.raises(LeaseLost):

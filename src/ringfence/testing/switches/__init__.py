@@ -33,6 +33,8 @@ SWITCHES: Mapping[str, Switch] = {
     "pushed-deadline-from-before": Switch(locks.pushed_deadline_from_before, "locks"),
     "first-come-first-served": Switch(locks.first_come_first_served, "locks"),
     "withdrawn-leaves-queue": Switch(locks.withdrawn_leaves_queue, "locks"),
+    "shares-fit": Switch(locks.shares_fit, "shares"),
+    "shares-wait-their-turn": Switch(locks.shares_wait_their_turn, "shares"),
     "handed-on-within-block": Switch(locks.handed_on_within_block, "cohorts"),
     "lost-at-deadline": Switch(locks.lost_at_deadline, "locks"),
     "owner-asks-again": Switch(locks.owner_asks_again, "locks"),

@@ -9,7 +9,9 @@ from ringfence._core.leases import FenceMarks, LeaseTable
 from ringfence.errors import StoreError
 from ringfence.locks import acquire as acquiring
 from ringfence.locks import rules
+from ringfence.locks.stores import Shared
 from ringfence.locks.stores.memory import MemoryStore
+from ringfence.locks.stores.memory_shared import SharedLocks
 from ringfence.protocol import Call, Effects, Now
 from ringfence.testing.switches.replaced import replaced
 
@@ -57,6 +59,34 @@ def first_come_first_served() -> AbstractContextManager[None]:
         del store._rows[name]
 
     return replaced(MemoryStore, "_hand_on", free)
+
+
+def shares_fit() -> AbstractContextManager[None]:
+    """Sharing: a lock is granted to as many as there are shares for.
+
+    Off, everyone gets a share: a writer writes beside readers.
+    """
+    return replaced(rules, "fits", lambda *_: True)
+
+
+def shares_wait_their_turn() -> AbstractContextManager[None]:
+    """Sharing: nobody gets a share while another waits for one, however small it is.
+
+    Off, readers that come one after the other keep a writer waiting for ever.
+    """
+    grant = SharedLocks.grant
+
+    def barging(
+        locks: SharedLocks, name: Shared, owner: str, ttl: float, queue: bool, fences: int
+    ) -> int | None:
+        lock = locks._settled(name)
+        waiting, lock.queue = lock.queue, {}
+        try:
+            return grant(locks, name, owner, ttl, queue, fences)
+        finally:
+            lock.queue = waiting | lock.queue
+
+    return replaced(SharedLocks, "grant", barging)
 
 
 def withdrawn_leaves_queue() -> AbstractContextManager[None]:

@@ -10,6 +10,7 @@ from ringfence.testing.workloads.cohorts import Cohorts
 from ringfence.testing.workloads.locks import Locks
 from ringfence.testing.workloads.rebalance import Cluster
 from ringfence.testing.workloads.recovery import Recovery
+from ringfence.testing.workloads.shares import Shares
 from ringfence.testing.workloads.two_phase import TwoPhase
 
 
@@ -28,6 +29,7 @@ class Scene(Protocol):
 WORKLOADS: Mapping[str, Callable[[Simulation], Scene]] = {
     "locks": Locks,
     "cohorts": Cohorts,
+    "shares": Shares,
     "two_phase": TwoPhase,
     "recovery": Recovery,
     "rebalance": Cluster,

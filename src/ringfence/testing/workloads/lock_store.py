@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Push
+from ringfence.locks.stores import Push, Shared
 from ringfence.locks.stores.memory import MemoryStore
+from ringfence.locks.stores.memory_shared import SharedLocks
 from ringfence.testing.network import Answer, Later, Violation
 from ringfence.testing.simulator import Simulation
 
@@ -28,15 +29,16 @@ class WatchedStore(MemoryStore):
         super().__init__(simulation.clock, wall)
         self._check = check
         self._mail = Mail(simulation)
+        self._shares = WatchedShares(simulation.clock, wall, self._look_at, self._mail.send)
         self._issued: dict[str, tuple[str, int]] = {}
         self._asked: dict[str, dict[str, float]] = {}  # in the order in which they came; when they asked last
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Grant, and look at the fence."""
-        before = self.status(name).holder
+        held = [holder.fence for holder in self.status(name).holders if holder.owner == owner]
         fence = super().grant(name, owner, ttl, queue, fences)
-        if before is not None and before.owner == owner:
-            self._check_again(name, before.fence, fence)
+        if held:
+            self._check_again(name, held[0], fence)
         if fence is None and queue:
             self._asked.setdefault(name, {})[owner] = self._clock()
         return fence
@@ -52,9 +54,7 @@ class WatchedStore(MemoryStore):
 
     def _put(self, name: str, owner: str, ttl: float, fences: int, age: float = 0.0) -> Any:
         row = super()._put(name, owner, ttl, fences, age)
-        self._check_turn(name, owner)
-        self._check_new(name, owner, row.fence, fences)
-        self._check(name, owner)
+        self._look_at(name, owner, row.fence, fences)
         return row
 
     def _hand_on(self, name: str) -> Any:
@@ -62,6 +62,11 @@ class WatchedStore(MemoryStore):
         if row is not None:
             self._mail.send(row.owner, Push(row.fence, row.age))
         return row
+
+    def _look_at(self, name: str, owner: str, fence: int, fences: int) -> None:
+        self._check_turn(name, owner)
+        self._check_new(name, owner, fence, fences)
+        self._check(name, owner)
 
     def _check_turn(self, name: str, owner: str) -> None:
         queue = self._asked.get(name, {})
@@ -82,6 +87,40 @@ class WatchedStore(MemoryStore):
         if fence <= last:
             raise Violation(f"{owner} got fence {fence} for {name!r} after {last_owner} had {last}")
         self._issued[name] = owner, fence + fences - 1
+
+
+class WatchedShares(SharedLocks):
+    """The shares of the store.
+
+    Args:
+        clock: seconds.
+        wall: seconds since 1970.
+        look_at: called with the lock, the owner and the fences of every grant.
+        send: pushes a grant to its owner.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        look_at: Callable[[str, str, int, int], None],
+        send: Callable[[str, Push], None],
+    ) -> None:
+        super().__init__(clock, wall)
+        self._look_at = look_at
+        self._send = send
+
+    def _put(self, lock: Any, name: Shared, owner: str, ttl: float, fences: int, age: float = 0.0) -> Any:
+        share = super()._put(lock, name, owner, ttl, fences, age)
+        self._look_at(name, owner, share.fence, fences)
+        return share
+
+    def _pass_on(self, lock: Any) -> None:
+        before = set(lock.held)
+        super()._pass_on(lock)
+        for owner, share in lock.held.items():
+            if owner not in before:
+                self._send(owner, Push(share.fence, share.age))
 
 
 class Mail:
