@@ -9,7 +9,9 @@ def of_server(kind: str) -> object:
     return pytest.param(kind, marks=pytest.mark.servers)
 
 
-SHARING = ["memory", "sqlite", *map(of_server, ("redis", "redis_cluster", "postgresql", "mariadb"))]
+SERVERS = ("redis", "redis_cluster", "postgresql", "mariadb", "etcd")
+
+SHARING = ["memory", "sqlite", *map(of_server, SERVERS)]
 """Those of which several may hold a lock at once."""
 
 

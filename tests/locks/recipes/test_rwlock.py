@@ -10,6 +10,7 @@ import pytest
 from ringfence import InvalidType, InvalidValue, LeaseLost, LockManager, aio
 from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
+from ringfence.locks.stores.memory import MemoryStore
 from tests.locks.recipes.carriers import SHARING, Alone
 
 LONG = 30.0
@@ -152,23 +153,33 @@ def test_the_plain_lock_of_the_name_is_another(manager: LockManager) -> None:
 
 
 @sharing
-def test_both_sides_are_renewed_and_tell_when_they_are_lost(manager: LockManager, other: LockManager) -> None:
-    rwlock = manager.rwlock("x", ttl=3.0)
-    with rwlock.read as lease:
-        left = lease.remaining()
-        wait_until(lambda: lease.remaining() < left - 0.1)
-        wait_until(lambda: lease.remaining() > left - 0.1)
-        [holder] = other.rwlock("x").read.info().holders
-        lost = threading.Event()
-        lease.on_lost(lambda _: lost.set())
-        assert other._session.store.release(holder.name, holder.owner, holder.fence)
-        assert lost.wait(LONG)
+def test_both_sides_are_extended_and_tell_when_they_are_lost(
+    manager: LockManager, other: LockManager
+) -> None:
+    rwlock = manager.rwlock("x", ttl=60, renew=False)
+    for lock in (rwlock.read, rwlock.write):
+        lease = taken(lock.acquire())
+        lease.extend(600)
+        assert lease.remaining() > 60
+        lost: list[Lease] = []
+        lease.on_lost(lost.append)
+        assert other._session.store.release(lease.name, lease.owner, lease.fence)
         with pytest.raises(LeaseLost):
-            lease.check()
-        wait_until(lambda: not lease.valid)
-        lease.release()
-    with rwlock.write:
-        pass
+            lease.extend()
+        assert not lease.valid
+        assert lost == [lease]
+
+
+def test_readers_are_renewed() -> None:
+    with LockManager(MemoryStore()) as manager, manager.rwlock("x", ttl=3.0).read as lease:
+        least = lease.remaining()
+
+        def was_renewed() -> bool:
+            nonlocal least
+            least = min(least, lease.remaining())
+            return lease.remaining() > least + 0.2
+
+        wait_until(was_renewed)
 
 
 @sharing
