@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, StoreError
 
 SCHEMES = ("redis", "rediss", "unix")
 SENTINEL = "redis+sentinel"
 CLUSTER = ("redis+cluster", "rediss+cluster")
+QUORUM = ("redis+quorum", "rediss+quorum")
 _PORT = 6379
 _SENTINEL_PORT = 26379
 
@@ -82,6 +83,14 @@ def member(url: str, address: str) -> str:
     login, at, _ = parts.netloc.rpartition("@")
     scheme = parts.scheme.partition("+")[0]
     return urlunsplit((scheme, f"{login}{at}{address}", parts.path, parts.query, ""))
+
+
+def option(url: str, name: str) -> tuple[str, str | None]:
+    """Return a URL without one of its options, and what that says: an option of ours, that redis-py does not know."""
+    parts = urlsplit(url)
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    rest = urlencode([pair for pair in given if pair[0] != name])
+    return urlunsplit(parts._replace(query=rest)), dict(given).get(name)
 
 
 def where(url: str) -> str:

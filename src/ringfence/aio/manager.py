@@ -28,6 +28,7 @@ from ringfence.protocol import Call, Effects, arun
 if TYPE_CHECKING:
     from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
+    from ringfence.locks.stores.redis.quorum_store import AsyncQuorumStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class LockManager:
         store: who arbitrates, for threads or with coroutines as its methods; the manager closes it in the end.
     """
 
-    def __init__(self, store: LockStore | AsyncRedisStore | AsyncClusterStore) -> None:
+    def __init__(self, store: LockStore | AsyncRedisStore | AsyncClusterStore | AsyncQuorumStore) -> None:
         self._store = on_loop(store)
         self._session = LoopSession(self._store, remote=not isinstance(store, MemoryStore))
         self._holders = Holders()

@@ -57,6 +57,7 @@ class LockManager:
         - `redis://`, `rediss://`, `unix://`: Redis or Valkey, with the options of redis-py; connected when first used.
         - `redis+sentinel://host:port,host:port/name`: the primary that Sentinels know by that name, whichever it is.
         - `redis+cluster://host:port,host:port`: a Redis Cluster, of which some nodes are named; or `rediss+cluster:`.
+        - `redis+quorum://host:port,host:port,host:port`: a majority of independent servers; or `rediss+quorum:`.
         - `postgresql://`, `mariadb://`, `mysql://`: rows of a table in that database, which is made when missing.
         - `etcd://host:port,host:port/prefix`, `etcds://` (TLS): etcd; its keys begin with the prefix, else `ringfence`.
 

@@ -13,8 +13,9 @@ from ringfence.locks.stores.sqlite import SqliteStore
 if TYPE_CHECKING:
     from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
+    from ringfence.locks.stores.redis.quorum_store import AsyncQuorumStore
 
-_REDIS = (*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER)
+_REDIS = (*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER, *_redis.QUORUM)
 _SQL = (*_postgresql.SCHEMES, *_mysql.SCHEMES)
 _KNOWN = (*KNOWN, *_REDIS, *_SQL, *_etcd.SCHEMES)
 
@@ -36,6 +37,10 @@ def open_store(url: str) -> LockStore:
         from ringfence.locks.stores.redis.cluster import ClusterStore
 
         return ClusterStore(url)
+    if scheme in _redis.QUORUM:
+        from ringfence.locks.stores.redis.quorum_store import QuorumStore
+
+        return QuorumStore(url)
     if scheme in _SQL:
         from ringfence.locks.stores.sql.opening import open_sql_store
 
@@ -49,7 +54,7 @@ def open_store(url: str) -> LockStore:
     return RedisStore(url)
 
 
-def open_async_store(url: str) -> LockStore | AsyncRedisStore | AsyncClusterStore:
+def open_async_store(url: str) -> LockStore | AsyncRedisStore | AsyncClusterStore | AsyncQuorumStore:
     """Return the store that a URL names as an event loop uses it best; see `open_store`."""
     scheme, _ = split(url, _KNOWN)
     if scheme not in _REDIS:
@@ -58,6 +63,10 @@ def open_async_store(url: str) -> LockStore | AsyncRedisStore | AsyncClusterStor
         from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
 
         return AsyncClusterStore(url)
+    if scheme in _redis.QUORUM:
+        from ringfence.locks.stores.redis.quorum_store import AsyncQuorumStore
+
+        return AsyncQuorumStore(url)
     from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
 
     return AsyncRedisStore(url)

@@ -18,11 +18,11 @@ from ringfence._core.leases import new_owner
 from ringfence.locks.stores import Claim
 from ringfence.testing.lock_queue import QueueSuite
 from ringfence.testing.shared_lock import SharedLockSuite
-from ringfence.testing.store_suite import LONG, ask_at_once, granted, take_and_free
+from ringfence.testing.store_suite import LONG, StoreSuite, ask_at_once, granted, take_and_free
 
 
-class LockStoreSuite(QueueSuite):
-    """The conformance suite of lock stores.
+class LeaseSuite(StoreSuite):
+    """What also a store must do in which nobody can queue, and whoever asks first is first served.
 
     Attributes:
         ttl: seconds after which the leases end that are to end during a test; raise it for a slow store.
@@ -227,3 +227,7 @@ class LockStoreSuite(QueueSuite):
         store = self.open()
         store.close()
         store.close()
+
+
+class LockStoreSuite(LeaseSuite, QueueSuite):
+    """The conformance suite of lock stores."""

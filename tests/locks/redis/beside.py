@@ -7,6 +7,7 @@ from typing import Any
 
 from ringfence.locks.stores.redis.aio_cluster import AsyncClusterStore
 from ringfence.locks.stores.redis.aio_store import AsyncRedisStore
+from ringfence.locks.stores.redis.quorum_store import AsyncQuorumStore
 
 LONG = 60.0
 
@@ -14,7 +15,7 @@ LONG = 60.0
 class Beside:
     """Stands for an asyncio store; each of its methods is carried out by an event loop in a thread."""
 
-    def __init__(self, store: AsyncRedisStore | AsyncClusterStore) -> None:
+    def __init__(self, store: AsyncRedisStore | AsyncClusterStore | AsyncQuorumStore) -> None:
         self.shared = store.shared
         self._store = store
         self._loop = asyncio.new_event_loop()

@@ -19,6 +19,7 @@ from ringfence.locks.stores.redis.wire import (
 STREAM = (
     b":217598876927846\r\n-NOSCRIPT No matching script.\r\n$5\r\na\r\nbc\r\n$-1\r\n_\r\n+OK\r\n"
     b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$6\r\no 12 3\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n%1\r\n$1\r\na\r\n:-1\r\n"
+    b"=8\r\ntxt:a:1\n\r\n"
 )
 REPLIES = [
     217598876927846,
@@ -30,6 +31,7 @@ REPLIES = [
     [b"message", b"c", b"o 12 3"],
     [b"0", [b"k"]],
     [b"a", -1],
+    b"txt:a:1\n",
 ]
 
 

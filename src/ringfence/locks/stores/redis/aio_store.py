@@ -70,7 +70,7 @@ class AsyncRedisStore:
     async def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
         return bool(
-            await self._ask(self._live() or await self._connected(), requests.release(name, owner, fence))
+            await self._ask(self.live() or await self._connected(), requests.release(name, owner, fence))
         )
 
     async def withdraw(self, name: str, owner: str) -> None:
@@ -100,7 +100,7 @@ class AsyncRedisStore:
             self._connection.give_up("it was closed")
 
     async def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
-        connection = self._live() or await self._connected()
+        connection = self.live() or await self._connected()
         if not queue:
             return requests.fence(await self._ask(connection, requests.grant(name, owner, ttl, fences)))
         slot = connection.waiters[owner] = TaskSlot()  # before the push can come
@@ -134,7 +134,7 @@ class AsyncRedisStore:
             answers = await connection.ask_all([whole(request) for request in batch])
         return [checked(answer) for answer in answers]
 
-    def _live(self) -> LoopConnection | None:
+    def live(self) -> LoopConnection | None:
         """Return the connection of the running loop, if it stands."""
         connection = self._connection
         if connection is None or connection.lost is not None:
@@ -142,7 +142,7 @@ class AsyncRedisStore:
         return connection if connection.loop is asyncio.get_running_loop() else None
 
     async def _connected(self) -> LoopConnection:
-        connection = self._live()
+        connection = self.live()
         if connection is not None:
             return connection
         loop = asyncio.get_running_loop()

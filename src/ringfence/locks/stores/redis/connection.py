@@ -96,8 +96,16 @@ class Connection(Line[Slot, Slot]):
 
     def ask_all(self, requests: Sequence[bytes]) -> list[Any]:
         """Send requests at once and return their answers in order; it raises what `ask` does."""
+        return self.finish(self.begin(requests))
+
+    def begin(self, requests: Sequence[bytes]) -> list[Slot]:
+        """Send requests at once, and return where their answers will be."""
         slots = [Slot() for _ in requests]
         self._send(b"".join(requests), slots)
+        return slots
+
+    def finish(self, slots: Sequence[Slot]) -> list[Any]:
+        """Return the answers to requests in order; it raises what `ask` does."""
         until = now() + self._timeout
         return [self._answer(slot, until) for slot in slots]
 

@@ -9,7 +9,7 @@ from typing import Any
 from ringfence.locks import rules
 from ringfence.locks.stores import Claim, Holder, Shared, Status
 from ringfence.locks.stores.redis import shared_requests, shared_scripts, wire
-from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, STATUS, WITHDRAW
+from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, SETTLE, STATUS, WITHDRAW
 from ringfence.protocol import Call, Effects
 
 _BATCH = 500
@@ -64,6 +64,11 @@ def withdraw(name: str, owner: str) -> bytes:
     """Ask to forget an owner."""
     script = shared_scripts.WITHDRAW if isinstance(name, Shared) else WITHDRAW
     return wire.call(script, name) + wire.bulk(owner)
+
+
+def settle(name: str, owner: str, fence: int) -> bytes:
+    """Ask to keep a greater fence with a lease."""
+    return wire.call(SETTLE, name, str(fence)) + wire.bulk(owner)
 
 
 def status(name: str) -> bytes:

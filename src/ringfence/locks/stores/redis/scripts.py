@@ -148,6 +148,15 @@ if till > now and owner == asking then give_back(fence, fences) end
 return 0
 """
 
+_SETTLE = """
+-- ARGV: fence, owner. Raises the fence of a lease, as another server issued a greater one; returns whether it has it.
+local till, fence, fences, owner = lease()
+local raised = tonumber(ARGV[1])
+if till <= now or owner ~= asking or fence > raised then return 0 end
+put(till, raised, fences, asking)
+return 1
+"""
+
 _STATUS = """
 -- Returns the time, the lease if there is one, and who waits, in the order of the queue.
 local waiting = {}
@@ -169,6 +178,7 @@ GRANT = script(CLOCK, _LEASE, LISTENS, _QUEUE, _GRANT)
 RENEW = script(CLOCK, _LEASE, _RENEW, keys=("lease",))
 RELEASE = script(CLOCK, _LEASE, LISTENS, _QUEUE, _RELEASE)
 WITHDRAW = script(CLOCK, _LEASE, LISTENS, _QUEUE, _WITHDRAW)
+SETTLE = script(CLOCK, _LEASE, _SETTLE, keys=("lease",))
 STATUS = script(CLOCK, _STATUS)
 
-SCRIPTS = (GRANT, RENEW, RELEASE, WITHDRAW, STATUS)
+SCRIPTS = (GRANT, RENEW, RELEASE, WITHDRAW, SETTLE, STATUS)

@@ -140,6 +140,11 @@ class RedisStore:
             answers = connection.ask_all([whole(request) for request in batch])
         return [checked(answer) for answer in answers]
 
+    def live(self) -> Connection | None:
+        """Return the connection, if there is one."""
+        connection = self._connection
+        return None if connection is None or connection.lost is not None else connection
+
     def _connected(self) -> Connection:
         connection = self._connection
         return self._connect() if connection is None or connection.lost is not None else connection

@@ -173,7 +173,7 @@ def _reply(data: bytes, at: int) -> tuple[Any, int]:
     kind, head, at = data[at], data[at + 1 : end], end + 2
     if kind == _INTEGER:
         return int(head), at
-    if kind == 36:  # $
+    if kind in (36, 61):  # $, and = for what INFO says
         return _string(data, at, int(head))
     if kind in b"*>%":
         items, at = _items(data, at, int(head) * (2 if kind == 37 else 1))
