@@ -15,7 +15,7 @@ from tests.locks.faults.journal import Note, holds, read, tail
 from tests.locks.faults.worker import work
 
 SPAWN = multiprocessing.get_context("spawn")
-PATIENCE = 120.0
+PATIENCE = 240.0
 SETTLED = 0.05
 """Seconds after which a signal has surely stopped a process."""
 

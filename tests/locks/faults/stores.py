@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.testing.proxy import Proxy
+from ringfence.testing.servers.mariadb import MariaDB
+from ringfence.testing.servers.postgresql import PostgreSQL
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.servers.single import SingleServer
 from tests.locks.faults.crew import Crew
@@ -20,6 +22,8 @@ from tests.locks.faults.nemesis import (
     server_killed,
 )
 
+OF_ALL = (*OF_HOLDERS, *OF_SERVERS, *OF_CONNECTIONS)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -31,24 +35,28 @@ class Kind:
         server: makes its server, which keeps what it knows on its disk; None for a file.
         quick: those of the faults that `make test` has time for.
         counts_on: whether its fences go on upward when its disk was lost.
+        leases: how many are taken in a test that is slow.
     """
 
     name: str
     faults: tuple[Fault, ...]
     server: Callable[[], SingleServer] | None = None
-    quick: tuple[Fault, ...] = OF_HOLDERS
+    quick: tuple[Fault, ...] = ()
     counts_on: bool = False
+    leases: int = 1000
 
 
 KINDS = (
-    Kind("sqlite", OF_HOLDERS),
+    Kind("sqlite", OF_HOLDERS, quick=OF_HOLDERS),
     Kind(
         "redis",
-        (*OF_HOLDERS, *OF_SERVERS, *OF_CONNECTIONS),
+        OF_ALL,
         lambda: Redis(durable=True),
         quick=(*OF_HOLDERS, server_killed, connections_cut),
         counts_on=True,
     ),
+    Kind("postgresql", OF_ALL, PostgreSQL, leases=400),
+    Kind("mariadb", OF_ALL, MariaDB, leases=400),
 )
 
 
