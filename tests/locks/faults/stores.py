@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.testing.proxy import Proxy
+from ringfence.testing.servers.etcd import Etcd
 from ringfence.testing.servers.mariadb import MariaDB
 from ringfence.testing.servers.postgresql import PostgreSQL
 from ringfence.testing.servers.redis import Redis
@@ -55,6 +56,7 @@ KINDS = (
         quick=(*OF_HOLDERS, server_killed, connections_cut),
         counts_on=True,
     ),
+    Kind("etcd", OF_ALL, Etcd, leases=400),
     Kind("postgresql", OF_ALL, PostgreSQL, leases=400),
     Kind("mariadb", OF_ALL, MariaDB, leases=400),
 )
