@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from ringfence.errors import BackendUnavailable, OutcomeUnknown, StoreError
 
 TIMEOUT = 5.0
 """Seconds to wait for a connection and for each answer; requests of kazoo would wait for ever."""
 
+_CONTAINER = 4
 
-def connect(hosts: Sequence[str], session: float) -> Any:
+
+def connect(hosts: Sequence[str], session: float, user: str = "") -> Any:
     """Return a `kazoo.client.KazooClient` with a session.
 
     Args:
         hosts: `host:port` of the servers.
-        session: seconds after which the servers end the session of a silent client; they have bounds of their own.
+        session: seconds after which the servers end the session of a silent client; they have bounds of their own,
+            and what they agreed to is the client's attribute `agreed`.
+        user: `name:password` to tell the servers (scheme `digest`); what is made is for this user alone then.
 
     Raises:
         BackendUnavailable: kazoo is not installed, or no server can be reached.
     """
     driver = _driver()
-    retry = {"max_tries": -1, "delay": 0.05, "max_delay": 1.0}
-    client = driver.client.KazooClient(",".join(hosts), timeout=session, connection_retry=retry)
+    client = driver.client.KazooClient(",".join(hosts), timeout=session, **_settings(driver, user))
+    _note_agreement(client)
     try:
         client.start(TIMEOUT)
     except BaseException as error:
@@ -33,6 +38,50 @@ def connect(hosts: Sequence[str], session: float) -> Any:
             raise
         raise BackendUnavailable(f"{', '.join(hosts)} cannot be reached within {TIMEOUT:g} s") from error
     return client
+
+
+def _settings(driver: Any, user: str) -> dict[str, Any]:
+    retry = {"max_tries": -1, "delay": 0.05, "max_delay": 1.0}
+    if not user:
+        return {"connection_retry": retry}
+    mine = driver.security.make_digest_acl(*user.split(":", 1), all=True)
+    return {"connection_retry": retry, "auth_data": [("digest", user)], "default_acl": [mine]}
+
+
+def _note_agreement(client: Any) -> None:
+    """Have kazoo note the length of its session, which it keeps to itself; here its handshake passes by."""
+    connection = client._connection
+    invoke = connection._invoke
+
+    def noting(timeout: float, request: Any, xid: int | None = None) -> Any:
+        reply = invoke(timeout, request, xid)
+        if hasattr(request, "time_out") and reply[0].time_out > 0:  # it did not refuse a session that is over
+            client.agreed = reply[0].time_out / 1000
+        return reply
+
+    connection._invoke = noting
+
+
+def make_container(client: Any, path: str) -> Any:
+    """Ask for a node that the servers remove some time after it lost its last child; kazoo has no method for it.
+
+    Returns:
+        What `answer` takes.
+    """
+    kazoo = _driver()
+
+    class CreateContainer(kazoo.protocol.serialization.Create2):  # type: ignore[misc,name-defined]
+        type = 19
+
+    made = client.handler.async_result()
+    acl = client.default_acl or kazoo.security.OPEN_ACL_UNSAFE
+    client._call(CreateContainer(path, b"", acl, _CONTAINER), made)
+    return made
+
+
+def node_name(text: str) -> str:
+    """Return what a node is called after a name of ours: no slash is left, and it is neither `.` nor `..`."""
+    return quote(text, safe="").replace(".", "%2E")
 
 
 def answer(place: str, asked: Any) -> Any:
@@ -78,6 +127,8 @@ def _driver() -> Any:
         import kazoo.client
         import kazoo.exceptions
         import kazoo.handlers.threading
+        import kazoo.protocol.serialization
+        import kazoo.security
     except ImportError as error:
         raise BackendUnavailable("ZooKeeper needs kazoo; install ringfence[zookeeper]") from error
     return kazoo

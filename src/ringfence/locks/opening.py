@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _REDIS = (*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER, *_redis.QUORUM)
 _SQL = (*_postgresql.SCHEMES, *_mysql.SCHEMES)
-_KNOWN = (*KNOWN, *_REDIS, *_SQL, *_etcd.SCHEMES)
+_KNOWN = (*KNOWN, *_REDIS, *_SQL, *_etcd.SCHEMES, "zookeeper")
 
 
 def open_store(url: str) -> LockStore:
@@ -33,6 +33,10 @@ def open_store(url: str) -> LockStore:
         return named(rest)
     if scheme == "sqlite":
         return SqliteStore(sqlite_path(url))
+    if scheme == "zookeeper":
+        from ringfence.locks.stores.zookeeper.store import ZooKeeperStore
+
+        return ZooKeeperStore(url)
     if scheme in _redis.CLUSTER:
         from ringfence.locks.stores.redis.cluster import ClusterStore
 

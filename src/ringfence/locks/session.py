@@ -14,7 +14,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ringfence._core.leases import LeaseTable, new_owner
 from ringfence.errors import StoreError
@@ -260,9 +260,19 @@ class Alarm:
             self._condition.notify_all()
 
 
-def watch(session: weakref.ref[ThreadSession], alarm: Alarm) -> None:
-    """Tick whenever something is due, for as long as the session lives."""
-    while (alive := session()) is not None and not alive.closed:
+class Ticking(Protocol):
+    """What has something to do now and then."""
+
+    closed: bool
+    table: LeaseTable
+
+    def tick(self) -> None:
+        """Do what is due."""
+
+
+def watch(ticking: weakref.ref[Ticking], alarm: Alarm) -> None:
+    """Tick whenever something is due, for as long as what ticks lives."""
+    while (alive := ticking()) is not None and not alive.closed:
         alive.tick()
         next_due = alive.table.next_due
         del alive

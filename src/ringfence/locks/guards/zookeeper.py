@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 
 from ringfence import _zookeeper
 from ringfence._url import hosts
@@ -67,9 +66,7 @@ class ZooKeeperGuard(BaseGuard[ZooKeeperWrites]):
         self._hosts, path = hosts(url, ("zookeeper",))
         self._place = ", ".join(self._hosts)
         self._folder = f"/{path or 'ringfence/guard'}"
-        self._path = (
-            f"{self._folder}/{quote(resource, safe='').replace('.', '%2E')}"  # no name is `.` or `..`
-        )
+        self._path = f"{self._folder}/{_zookeeper.node_name(resource)}"
         self._client: Any = None
         self._lock = threading.Lock()
 

@@ -32,6 +32,7 @@ clientPort={port}
 clientPortAddress={host}
 tickTime={tick}
 minSessionTimeout={shortest}
+maxSessionTimeout={longest}
 maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=*
@@ -44,13 +45,15 @@ class ZooKeeper(SingleServer):
 
     Args:
         tick: milliseconds; sessions are looked after in this rhythm, and may be as short as two of them.
+        longest: milliseconds; how long sessions may be.
     """
 
     needed = Needed("zookeeper", ("zookeeper", "default-jre-headless"), (("java",),), JARS)
 
-    def __init__(self, *, tick: int = 200) -> None:
+    def __init__(self, *, tick: int = 200, longest: int = 120_000) -> None:
         super().__init__()
         self._tick = tick
+        self._longest = longest
 
     @property
     def url(self) -> str:
@@ -60,7 +63,12 @@ class ZooKeeper(SingleServer):
     def command(self, found: Programs) -> Sequence[str | Path]:
         """Return the command of a small Java machine that starts fast."""
         text = CONFIGURATION.format(
-            data=self.data, port=self.port, host=HOST, tick=self._tick, shortest=2 * self._tick
+            data=self.data,
+            port=self.port,
+            host=HOST,
+            tick=self._tick,
+            shortest=2 * self._tick,
+            longest=self._longest,
         )
         settings = self.folder / "zoo.cfg"
         settings.write_text(text, encoding="utf-8")
