@@ -21,7 +21,10 @@ def store(world: World) -> MemoryStore:
     return world.store
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.servers)])
+SERVERS = [pytest.param(kind, marks=pytest.mark.servers) for kind in ("redis", "zookeeper")]
+
+
+@pytest.fixture(params=["memory", "sqlite", *SERVERS])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store of each kind; a test may ask for others by the names of their servers."""
     if request.param == "memory":
@@ -29,6 +32,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/locks.db"
     server = request.getfixturevalue(f"{request.param}_server")
+    if request.param == "zookeeper":
+        return f"{server.url}/{tmp_path.name}?session=90"
     with closing(open_store(server.url)) as store:
         for holder in store.leases():
             store.release(holder.name, holder.owner, holder.fence)

@@ -14,13 +14,19 @@ _paths = itertools.count()
 
 
 class TestZooKeeper(SharedLockSuite, LockStoreSuite):
-    """Each test has a folder of its own, which a restart keeps."""
+    """On a clock that is moved by hand; each test has a folder of its own, which a restart keeps."""
 
-    ttl = 0.5
+    time = 1e9  # the thread of the store goes by the real clock, and has nothing to do until then
 
     @pytest.fixture(autouse=True)
     def _folder(self, zookeeper_server: Any) -> None:
         self.url = f"{zookeeper_server.url}/suite{next(_paths)}?session=90"
 
     def open(self) -> LockStore:
-        return ZooKeeperStore(self.url)
+        return ZooKeeperStore(self.url, self.now)
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += seconds

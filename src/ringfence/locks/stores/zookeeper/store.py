@@ -37,6 +37,7 @@ class ZooKeeperStore(Listening):
 
     Args:
         url: `zookeeper://host:port,host:port/path?session=15`; see `ringfence.LockManager.from_url`.
+        clock: seconds; by it the leases and places of this process end.
 
     Attributes:
         on_lost: called with None by a thread of the driver when the session is lost.
@@ -49,8 +50,9 @@ class ZooKeeperStore(Listening):
     shared = True
     on_lost: Callable[[Sequence[Claim] | None], None] | None = None
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = now) -> None:
         where = target(url)
+        self._clock = clock
         self._base = where.base
         self._client = Client(where, self._lost)
         self._requests = Requests(where, self._client)
@@ -85,7 +87,7 @@ class ZooKeeperStore(Listening):
             if at is None:
                 self._drop(seat)  # its node was deleted, or never made
             elif at < nodes.holding(line):
-                if self._keep(seat, now() + ttl):
+                if self._keep(seat, self._clock() + ttl):
                     return seat.fence
             elif not queue:
                 self._delete(seat)
@@ -97,7 +99,7 @@ class ZooKeeperStore(Listening):
         """Have `waiter` woken when it is time to ask again; ZooKeeper cannot tell when it made a grant."""
         with self._lock:
             seat = self._seat(name, owner)
-            if seat is None or seat.called:
+            if seat is None or seat.called or seat.held:
                 return 0.0
             seat.waiter = waiter
             return math.inf
@@ -110,7 +112,7 @@ class ZooKeeperStore(Listening):
         seats = [self._held(claim.name, claim.owner, claim.fence) for claim in claims]
         there = self._requests.there({seat.path for seat in seats if seat is not None})
         return [
-            seat is not None and seat.path in there and self._keep(seat, now() + claim.ttl)
+            seat is not None and seat.path in there and self._keep(seat, self._clock() + claim.ttl)
             for seat, claim in zip(seats, claims, strict=True)
         ]
 
@@ -161,7 +163,7 @@ class ZooKeeperStore(Listening):
     def tick(self) -> None:
         """Delete the nodes whose lease or place has ended."""
         with self._lock:
-            for seat in self.table.due(now())[1]:
+            for seat in self.table.due(self._clock())[1]:
                 self._drop(seat)
                 self._requests.clear(seat, partial(self._retry, seat))
 
@@ -196,7 +198,7 @@ class ZooKeeperStore(Listening):
             if seat is None:
                 seat = Seat(folder, owner, f"{folder}/{nodes.prefix(name, owner)}", ttl)
                 self._seats[folder, owner] = seat
-                self._end(seat, now() + rules.PLACE)
+                self._end(seat, self._clock() + rules.PLACE)
             seat.ttl, seat.called = ttl, False
             return seat
 
@@ -240,7 +242,7 @@ class ZooKeeperStore(Listening):
                 return False
             self._watches.leave(seat)
             unwatched = [path for path in paths if self._watches.add(path, seat)]
-            self._end(seat, now() + rules.PLACE)
+            self._end(seat, self._clock() + rules.PLACE)
         for path in unwatched:
             self._requests.watch(path, partial(self._gone, path))
         return True
@@ -250,7 +252,7 @@ class ZooKeeperStore(Listening):
         with self._lock:
             for seat in self._watches.pop(path):
                 seat.call()
-                self._end(seat, min(self.table.deadline(seat), now() + seat.ttl))
+                self._end(seat, min(self.table.deadline(seat), self._clock() + seat.ttl))
 
     def _end(self, seat: Seat, due: float) -> None:
         """Have a seat ended at some time."""
@@ -264,7 +266,7 @@ class ZooKeeperStore(Listening):
 
     def _retry(self, seat: Seat) -> None:
         with self._lock:
-            self._end(seat, now() + _AGAIN)
+            self._end(seat, self._clock() + _AGAIN)
 
     def _is_known(self, seat: Seat) -> bool:
         return self._seats.get((seat.folder, seat.owner)) is seat
@@ -298,7 +300,7 @@ class ZooKeeperStore(Listening):
     def _timed(self, holder: Holder) -> Holder:
         seat = self._held(holder.name, holder.owner, holder.fence)
         return (
-            holder if seat is None else holder._replace(remaining=max(self.table.deadline(seat) - now(), 0.0))
+            holder if seat is None else holder._replace(remaining=max(self.table.deadline(seat) - self._clock(), 0.0))
         )
 
     def _lost(self) -> None:
