@@ -60,6 +60,8 @@ class LockManager:
         - `redis+quorum://host:port,host:port,host:port`: a majority of independent servers; or `rediss+quorum:`.
         - `postgresql://`, `mariadb://`, `mysql://`: rows of a table in that database, which is made when missing.
         - `etcd://host:port,host:port/prefix`, `etcds://` (TLS): etcd; its keys begin with the prefix, else `ringfence`.
+        - `zookeeper://name:password@host:port,host:port/path?session=15`: ZooKeeper, where only the hosts have to be
+          named; a lease lasts at most 0.8 of the session, which is in seconds.
 
         Raises:
             BackendUnavailable: the driver is not installed; the message names the extra that brings it.

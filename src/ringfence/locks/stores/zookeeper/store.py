@@ -300,7 +300,9 @@ class ZooKeeperStore(Listening):
     def _timed(self, holder: Holder) -> Holder:
         seat = self._held(holder.name, holder.owner, holder.fence)
         return (
-            holder if seat is None else holder._replace(remaining=max(self.table.deadline(seat) - self._clock(), 0.0))
+            holder
+            if seat is None
+            else holder._replace(remaining=max(self.table.deadline(seat) - self._clock(), 0.0))
         )
 
     def _lost(self) -> None:
