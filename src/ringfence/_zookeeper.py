@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from ringfence.errors import BackendUnavailable, OutcomeUnknown, StoreError
 TIMEOUT = 5.0
 """Seconds to wait for a connection and for each answer; requests of kazoo would wait for ever."""
 
-_CONTAINER = 4
+EPHEMERAL, SEQUENTIAL, CONTAINER = 1, 2, 4
 
 
 def connect(hosts: Sequence[str], session: float, user: str = "") -> Any:
@@ -29,7 +30,7 @@ def connect(hosts: Sequence[str], session: float, user: str = "") -> Any:
     """
     driver = _driver()
     client = driver.client.KazooClient(",".join(hosts), timeout=session, **_settings(driver, user))
-    _note_agreement(client)
+    _mind_handshakes(client)
     try:
         client.start(TIMEOUT)
     except BaseException as error:
@@ -48,35 +49,53 @@ def _settings(driver: Any, user: str) -> dict[str, Any]:
     return {"connection_retry": retry, "auth_data": [("digest", user)], "default_acl": [mine]}
 
 
-def _note_agreement(client: Any) -> None:
-    """Have kazoo note the length of its session, which it keeps to itself; here its handshake passes by."""
+def _mind_handshakes(client: Any) -> None:
+    """Note the length of session that the servers agree to, which kazoo keeps to itself, and wait less for them.
+
+    kazoo would wait for as long as a session lasts, and a server that is starting may never answer.
+    """
     connection = client._connection
     invoke = connection._invoke
 
-    def noting(timeout: float, request: Any, xid: int | None = None) -> Any:
-        reply = invoke(timeout, request, xid)
-        if hasattr(request, "time_out") and reply[0].time_out > 0:  # it did not refuse a session that is over
+    def minding(timeout: float, request: Any, xid: int | None = None) -> Any:
+        if not hasattr(request, "time_out"):
+            return invoke(timeout, request, xid)
+        reply = invoke(min(timeout, TIMEOUT), request, xid)
+        if reply[0].time_out > 0:  # the session is not over
             client.agreed = reply[0].time_out / 1000
         return reply
 
-    connection._invoke = noting
+    connection._invoke = minding
 
 
-def make_container(client: Any, path: str) -> Any:
-    """Ask for a node that the servers remove some time after it lost its last child; kazoo has no method for it.
+def create(client: Any, path: str, value: bytes, flags: int) -> Any:
+    """Ask for a node. kazoo's own method knows no containers, and hands each answer to another thread once more.
+
+    Args:
+        client: a client of kazoo.
+        path: absolute.
+        value: what is in the node.
+        flags: `EPHEMERAL | SEQUENTIAL`, or `CONTAINER`: the servers remove it some time after its last child.
 
     Returns:
-        What `answer` takes.
+        What `answer` takes, and makes the path and the stat of the node of.
     """
     kazoo = _driver()
-
-    class CreateContainer(kazoo.protocol.serialization.Create2):  # type: ignore[misc,name-defined]
-        type = 19
-
-    made = client.handler.async_result()
     acl = client.default_acl or kazoo.security.OPEN_ACL_UNSAFE
-    client._call(CreateContainer(path, b"", acl, _CONTAINER), made)
+    made = client.handler.async_result()
+    client._call(_create_request(flags)(path, value, acl, flags), made)
     return made
+
+
+@cache
+def _create_request(flags: int) -> Any:
+    create = _driver().protocol.serialization.Create2
+    return type("CreateContainer", (create,), {"type": 19}) if flags == CONTAINER else create
+
+
+def sync(client: Any, path: str) -> None:
+    """Have the server catch up with its leader before it answers what is asked next."""
+    client._call(_driver().protocol.serialization.Sync(path), client.handler.async_result())
 
 
 def node_name(text: str) -> str:

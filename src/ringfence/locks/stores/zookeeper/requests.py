@@ -16,6 +16,8 @@ from ringfence.locks.stores.zookeeper.nodes import Node
 from ringfence.locks.stores.zookeeper.opening import Target
 from ringfence.locks.stores.zookeeper.seat import Seat
 
+_OWN = _zookeeper.EPHEMERAL | _zookeeper.SEQUENTIAL
+
 _BATCH = 500
 """How many nodes one transaction checks; ZooKeeper takes requests of up to a megabyte."""
 
@@ -39,7 +41,7 @@ class Requests:
     def line(self, folder: str) -> list[Node]:
         """Return the line of a lock as the leader has it, which the server at the other end may be behind."""
         kazoo = self._client.connected()
-        kazoo.sync_async(folder)
+        _zookeeper.sync(kazoo, folder)
         return nodes.in_line(self._answer(kazoo.get_children_async(folder)) or ())
 
     def make(self, seat: Seat) -> list[Node]:
@@ -50,14 +52,16 @@ class Requests:
         kazoo = self._client.connected()
         text = b"%r" % seat.ttl
         while True:
-            asked = kazoo.create_async(seat.prefix, text, ephemeral=True, sequence=True, include_data=True)
-            listed = kazoo.get_children_async(seat.folder)
+            asked = _zookeeper.create(kazoo, seat.prefix, text, _OWN)
+            children = self._answer(
+                kazoo.get_children_async(seat.folder)
+            )  # it comes after that of the creation
             made = self._answer(asked)
             if made is not None:
                 break
             self._make_folder(kazoo, seat.folder)
         self._seated(seat, *made)
-        return nodes.in_line(self._answer(listed) or ())
+        return nodes.in_line(children or ())
 
     def find(self, seat: Seat, node: Node) -> bool:
         """Look up a node whose creation was not answered; say whether it is there."""
@@ -105,7 +109,7 @@ class Requests:
         elif seat.path:
             delete(seat.path)
         else:
-            kazoo.sync_async(seat.folder)
+            _zookeeper.sync(kazoo, seat.folder)
             self._then(kazoo.get_children_async(seat.folder), delete_found, failed)
 
     def holders(self, named: Sequence[tuple[str, Node]]) -> list[Holder]:
@@ -123,7 +127,7 @@ class Requests:
     def lines(self) -> list[tuple[str, list[Node]]]:
         """Return the lines of all locks, by name."""
         kazoo = self._client.connected()
-        kazoo.sync_async(self._base)
+        _zookeeper.sync(kazoo, self._base)
         found = []
         for kind, named in (("locks", str), ("shared", lambda name: Shared(name, 1, 1))):
             names = sorted(map(unquote, self._answer(kazoo.get_children_async(f"{self._base}/{kind}")) or ()))
@@ -146,7 +150,7 @@ class Requests:
 
     def _make_folder(self, kazoo: Any, folder: str) -> None:
         try:
-            made = self._answer(_zookeeper.make_container(kazoo, folder))
+            made = self._answer(_zookeeper.create(kazoo, folder, b"", _zookeeper.CONTAINER))
         except StoreError:
             if self._answer(kazoo.exists_async(folder)) is None:  # nobody else was faster
                 raise

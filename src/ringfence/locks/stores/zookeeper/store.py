@@ -275,6 +275,7 @@ class ZooKeeperStore(Listening):
         """Delete the node of a seat and forget the seat, once it is known to be gone; say whether it was there."""
         was_there = self._requests.delete(seat.path)
         self._drop(seat)
+        self._gone(seat.path)  # those of this process need not hear it from the servers
         return was_there
 
     def _drop(self, seat: Seat) -> None:
