@@ -42,6 +42,7 @@ from ringfence.locks import (
     PostgresGuard,
     RedisGuard,
     RLock,
+    RWLock,
     ZooKeeperGuard,
 )
 from ringfence.placement import (
@@ -102,6 +103,7 @@ __all__ = [
     "PlacementError",
     "PostgresGuard",
     "RLock",
+    "RWLock",
     "Rebalance",
     "Recovery",
     "RedisGuard",

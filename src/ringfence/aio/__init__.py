@@ -8,6 +8,7 @@ from ringfence.aio.recipes.election import Election
 from ringfence.aio.recipes.multi import Leases, MultiLock
 from ringfence.aio.recipes.rlock import RLock
 from ringfence.aio.transactions import Transaction, TransactionManager
+from ringfence.locks.recipes.rwlock import RWLock
 
 __all__ = [
     "Election",
@@ -18,6 +19,7 @@ __all__ = [
     "Membership",
     "MultiLock",
     "RLock",
+    "RWLock",
     "Transaction",
     "TransactionManager",
     "guarded",

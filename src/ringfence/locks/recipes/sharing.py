@@ -9,6 +9,9 @@ from ringfence.locks.stores import LockStore, Shared
 MOST = 2**20
 """How many shares a lock may have."""
 
+CARRIERS = ("memory", "sqlite", "redis", "etcd", "postgresql", "mariadb")
+"""Where several may hold a lock at once, as URLs begin."""
+
 
 def share(store: LockStore, recipe: str, name: str, asked: int, of: int) -> Shared:
     """Return the name of a share of a lock.
@@ -19,8 +22,8 @@ def share(store: LockStore, recipe: str, name: str, asked: int, of: int) -> Shar
     """
     if not store.shared:
         raise InvalidValue(
-            f"this store carries no {recipe}, as a lock of it has one holder at a time; {recipe}s can be had in "
-            "memory, in SQLite and in Redis"
+            f"this store carries no {recipe}, as a lock of it has one holder at a time; stores that do have URLs "
+            f"that begin with {', '.join(CARRIERS)}"
         )
     return Shared(check_name(name), asked, of)
 
