@@ -68,8 +68,14 @@ def now() -> float:
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def run(steps: Effects[T]) -> T:
-    """Drive a protocol to its end in this thread, and return its result."""
+def run(steps: Effects[T], known: list[Any] | None = None) -> T:
+    """Drive a protocol to its end in this thread, and return its result.
+
+    Args:
+        steps: the protocol.
+        known: what came of its first effects, where these were carried out before; an exception if they failed. It
+            is emptied.
+    """
     resume: Any = steps.send
     value: Any = None
     while True:
@@ -79,11 +85,20 @@ def run(steps: Effects[T]) -> T:
             result: T = stop.value
             return result
         try:
-            value = now() if type(effect) is Now else _perform(effect)
+            if known:
+                value = known.pop(0)
+                _raise(value)
+            else:
+                value = now() if type(effect) is Now else _perform(effect)
             resume = steps.send
         except BaseException as error:  # thrown in, so that the protocol can clean up
             value = error
             resume = steps.throw
+
+
+def _raise(outcome: object) -> None:
+    if isinstance(outcome, BaseException):
+        raise outcome
 
 
 async def arun(steps: Effects[T]) -> T:

@@ -1,4 +1,4 @@
-# cython: annotation_typing=False
+# cython: annotation_typing=False, auto_pickle=False
 """Lock-token bookkeeping: owner ids, the table of leases a process holds, and the fences a guard has seen."""
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import os
 import secrets
 import threading
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, TypeAlias
 
 from ringfence.errors import InvalidType, InvalidValue
+
+_Entry: TypeAlias = tuple[float, int, float, Any]
+"""When the lease is due, a serial number of which no two are equal, its deadline, and the lease."""
 
 _SLACK = 64
 
@@ -55,10 +58,8 @@ class LeaseTable:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[Hashable, tuple[float, int]] = {}  # lease -> (deadline, serial)
-        self._heap: list[
-            tuple[float, int, Any]
-        ] = []  # (due, serial, lease); an old serial counts for nothing
+        self._entries: dict[Hashable, _Entry] = {}
+        self._heap: list[_Entry] = []  # an entry that is not in the dict any more counts for nothing
         self._serial = 0
         self._lock = threading.Lock()
 
@@ -84,10 +85,10 @@ class LeaseTable:
         _check_deadline(deadline)
         _check_time(renew_at)
         with self._lock:
-            if lease not in self._entries:
-                return False
-            self._schedule(lease, max(deadline, self._entries[lease][0]), renew_at)
-            return True
+            entry = self._entries.get(lease)
+            if entry is not None:
+                self._schedule(lease, max(deadline, entry[2]), renew_at)
+            return entry is not None
 
     def postpone(self, lease: Hashable, renew_at: float) -> bool:
         """Have a lease renewed at another time; False if it is not in the table.
@@ -98,17 +99,21 @@ class LeaseTable:
         """
         _check_time(renew_at)
         with self._lock:
-            if lease not in self._entries:
-                return False
-            self._schedule(lease, self._entries[lease][0], renew_at)
-            return True
+            entry = self._entries.get(lease)
+            if entry is not None:
+                self._schedule(lease, entry[2], renew_at)
+            return entry is not None
 
     def discard(self, lease: Hashable) -> bool:
         """Forget a lease; False if it was not in the table."""
+        return bool(self.pop(lease) > -math.inf)
+
+    def pop(self, lease: Hashable) -> float:
+        """Forget a lease and return when it ends; minus infinity if it was not in the table."""
         with self._lock:
-            known = self._entries.pop(lease, None) is not None
+            entry = self._entries.pop(lease, None)
             self._compact()
-            return known
+        return -math.inf if entry is None else entry[2]
 
     def due(self, now: float) -> tuple[list[Any], list[Any]]:
         """Return the leases to renew and the leases that are lost, each in the order of their times.
@@ -120,8 +125,7 @@ class LeaseTable:
         lost: list[Any] = []
         with self._lock:
             while self._next_due() <= now:
-                lease = heapq.heappop(self._heap)[2]
-                deadline = self._entries[lease][0]
+                _, _, deadline, lease = heapq.heappop(self._heap)
                 if deadline <= now:
                     del self._entries[lease]
                     lost.append(lease)
@@ -139,7 +143,7 @@ class LeaseTable:
         """Return when a lease ends; minus infinity if it is not in the table, for then it has ended."""
         with self._lock:
             entry = self._entries.get(lease)
-        return -math.inf if entry is None else entry[0]
+        return -math.inf if entry is None else entry[2]
 
     def leases(self) -> list[Any]:
         """Return the leases of the table, in the order in which they were added."""
@@ -156,8 +160,9 @@ class LeaseTable:
 
     def _schedule(self, lease: Hashable, deadline: float, renew_at: float) -> None:
         self._serial += 1
-        self._entries[lease] = deadline, self._serial
-        heapq.heappush(self._heap, (min(renew_at, deadline), self._serial, lease))
+        entry = (min(renew_at, deadline), self._serial, deadline, lease)
+        self._entries[lease] = entry
+        heapq.heappush(self._heap, entry)
         self._compact()
 
     def _next_due(self) -> float:
@@ -172,9 +177,8 @@ class LeaseTable:
             self._heap = [entry for entry in self._heap if self._is_current(entry)]
             heapq.heapify(self._heap)
 
-    def _is_current(self, entry: tuple[float, int, Any]) -> bool:
-        _, serial, lease = entry
-        return self._entries.get(lease, (0.0, 0))[1] == serial
+    def _is_current(self, entry: _Entry) -> bool:
+        return self._entries.get(entry[3]) is entry
 
 
 class FenceMarks:
@@ -222,11 +226,13 @@ def check_fence(fence: object) -> None:
 
 def _check_deadline(value: object) -> None:
     _check_time(value)
-    if value in (math.inf, -math.inf):
+    if value == math.inf or value == -math.inf:
         raise InvalidValue(f"a lease always ends: its deadline cannot be {value!r}")
 
 
 def _check_time(value: object) -> None:
+    if type(value) is float and value == value:  # what is mostly so
+        return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidType(f"a time is a number of seconds, not {value!r}")
     if value != value:

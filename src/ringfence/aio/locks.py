@@ -42,20 +42,19 @@ class LoopSession(Session):
             self._enter_loop(asyncio.get_running_loop())
         return super().acquiring(name, ttl, timeout)
 
-    def notice(self) -> None:
+    def notice(self, due: float) -> None:
         """Set the timer of the running loop, if something is due before it goes off."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._enter_loop(loop)
-        due = self.table.next_due()
         if due < self._looks and not self.closed:
-            self._set_timer(loop, due)
+            self._set_timer(loop, min(due, self.table.next_due()))
 
-    def notice_from_outside(self) -> None:
+    def notice_from_outside(self, due: float) -> None:
         """Have the loop do so, if it still runs."""
         if self._loop is not None:
             with suppress(RuntimeError):  # it was closed
-                self._loop.call_soon_threadsafe(self.notice)
+                self._loop.call_soon_threadsafe(self.notice, due)
 
     def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
         """Call back about a lost lease; what that raises goes to the loop's exception handler."""
@@ -92,14 +91,14 @@ class LoopSession(Session):
             self._renewals.add(renewal)
             renewal.add_done_callback(self._renewals.discard)
         self.lose(lost)
-        self.notice()
+        self.notice(self.table.next_due())
 
     async def _renew(self, claims: list[Claim]) -> None:
         try:
             self.lose(await arun(renew(self.store, self.table, self.wanted(claims))))
         except Exception as error:
             report("renewing leases failed; it is tried again", error)
-        self.notice()
+        self.notice(self.table.next_due())
 
 
 def go_off(session: weakref.ref[LoopSession]) -> None:

@@ -87,7 +87,7 @@ class _Request:
     queue: bool
     fences: int
     check: Callable[[], object]
-    sent: float | None = None  # when a place in the queue was first asked for
+    sent: float = math.inf  # when it was first asked for, and with it a place in the queue
     queued: bool = False  # it may stand in the queue
     failure: StoreError | None = None  # of the last question
 
@@ -95,12 +95,12 @@ class _Request:
 def _ask_until_granted(
     request: _Request, timeout: float | None, jitter: Callable[[], float]
 ) -> Effects[Granted | None]:
-    until = math.inf if timeout is None else (yield Now()) + timeout
     attempt = 0
     while True:
         granted = yield from _ask(request)
         if granted is not None:
             return granted
+        until = math.inf if timeout is None else request.sent + timeout
         left = until - (yield Now())
         if left <= 0:
             if request.failure is not None:
@@ -121,7 +121,7 @@ def _ask(request: _Request) -> Effects[Granted | None]:
     """Ask once. A failure is kept: an unknown outcome stands until there is an answer."""
     request.check()
     sent = yield Now()
-    request.sent = sent if request.sent is None else request.sent
+    request.sent = min(request.sent, sent)
     arguments = (request.name, request.owner, request.ttl, request.queue, request.fences)
     try:
         fence = yield Call(request.store, "grant", arguments)
@@ -132,8 +132,7 @@ def _ask(request: _Request) -> Effects[Granted | None]:
     request.queued = request.queue and fence is None
     if fence is None:
         return None
-    answered = yield Now()
-    granted = _granted(request, fence, rules.deadline(sent, answered, request.ttl), answered)
+    granted = answered(request.name, request.owner, request.ttl, fence, sent, (yield Now()))
     if granted is None:
         request.failure = OutcomeUnknown(
             f"{request.name!r} was granted too late to be used; take a ttl above {request.ttl} s"
@@ -148,11 +147,11 @@ def _wait(request: _Request, seconds: float) -> Effects[Granted | None]:
     except UNANSWERED as failure:
         _note(request, failure)
         return None
-    if push is None or request.sent is None:
+    if push is None:
         return None
     received = yield Now()
     deadline = rules.pushed_deadline(request.sent, received, push.age, request.ttl)
-    return _granted(request, push.fence, deadline, received)
+    return _granted(request.name, request.owner, request.ttl, push.fence, deadline, received)
 
 
 def _note(request: _Request, failure: StoreError) -> None:
@@ -163,11 +162,15 @@ def _note(request: _Request, failure: StoreError) -> None:
         request.failure = failure
 
 
-def _granted(request: _Request, fence: int, deadline: float, moment: float) -> Granted | None:
-    """Return the grant, unless it is over already."""
+def answered(name: str, owner: str, ttl: float, fence: int, sent: float, heard: float) -> Granted | None:
+    """Return the grant that the answer to a question tells of, unless it is over already."""
+    return _granted(name, owner, ttl, fence, rules.deadline(sent, heard, ttl), heard)
+
+
+def _granted(name: str, owner: str, ttl: float, fence: int, deadline: float, moment: float) -> Granted | None:
     if rules.is_over(deadline, moment):
         return None
-    return Granted(Claim(request.name, request.owner, fence, request.ttl), deadline)
+    return Granted(Claim(name, owner, fence, ttl), deadline)
 
 
 def withdraw(store: LockStore, name: str, owner: str) -> Effects[None]:

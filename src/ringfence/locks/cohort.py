@@ -18,11 +18,11 @@ from typing import Any
 
 from ringfence._core.leases import LeaseTable
 from ringfence.locks import acquire as asking
-from ringfence.locks import rules
+from ringfence.locks import at_once, rules
 from ringfence.locks.acquire import Granted
 from ringfence.locks.line import Lines, Place
 from ringfence.locks.stores import Claim, LockStore
-from ringfence.protocol import Call, Effects, now
+from ringfence.protocol import Call, Effects, now, run
 
 
 class Cohort:
@@ -57,35 +57,39 @@ class Cohort:
     ) -> Effects[Granted | None]:
         """Take a lock, from the store or from another of this process; see `ringfence.locks.acquire.acquire`."""
         place = Place(ttl)
+        return self._standing(name, place, self._line_up(name, owner, place, timeout, check))
+
+    def take(
+        self, name: str, owner: str, ttl: float, timeout: float | None, check: Callable[[], object]
+    ) -> Granted | None:
+        """Do what `acquire` does, in this thread; mostly the lock is free, and asking once is all."""
+        place, asked = Place(ttl), None
         try:
-            return (yield from self._take(name, owner, place, timeout, check))
-        except GeneratorExit:  # nothing can be asked for any more
-            self._lines.leave(name, place)
-            raise
+            if self._lines.enter(name, place):
+                asked = at_once.ask(self._store, name, owner, ttl, timeout != 0, self._lines.fences)
+                if isinstance(asked, Granted):
+                    self._lines.hold(place, asked)
+                    return asked
         except BaseException:
-            granted = self._lines.leave(name, place)
-            if granted is not None:
-                yield from self.withdraw(granted)
+            run(self._abandon(name, owner, place))
             raise
+        steps = self._line_up if asked is None else self._ask
+        return run(self._standing(name, place, steps(name, owner, place, timeout, check)), asked)
 
     def release(self, claim: Claim, deadline: float) -> Effects[bool]:
         """Hand the lock on, or give it back to the store; see `ringfence.locks.acquire.release`."""
         handed = self._lines.hand_on(claim, deadline)
-        if handed is not None:
-            return handed
-        try:
-            return (yield from asking.release(self._store, claim, deadline))
-        finally:
-            self._lines.step_down(claim)
+        return (yield from asking.release(self._store, claim, deadline)) if handed is None else handed
+
+    def give_back(self, claim: Claim, deadline: float) -> bool:
+        """Do what `release` does, in this thread."""
+        handed = self._lines.hand_on(claim, deadline)
+        return at_once.give_back(self._store, claim, deadline) if handed is None else handed
 
     def withdraw(self, granted: Granted) -> Effects[None]:
         """Hand on, or give back, a grant that nobody is going to use."""
-        if self._lines.hand_on(granted.claim, granted.deadline) is not None:
-            return
-        try:
+        if self._lines.hand_on(granted.claim, granted.deadline) is None:
             yield from asking.withdraw(self._store, granted.claim.name, granted.claim.owner)
-        finally:
-            self._lines.step_down(granted.claim)
 
     def lose(self, claim: Claim) -> None:
         """Let the next in line ask the store, for what was held is lost."""
@@ -95,7 +99,28 @@ class Cohort:
         """Let all who wait in line end with an error, and hand nothing on any more."""
         self._lines.close()
 
-    def _take(
+    def _standing(self, name: str, place: Place, steps: Effects[Granted | None]) -> Effects[Granted | None]:
+        """Take steps that need a place in line, and leave it if they fail."""
+        try:
+            return (yield from steps)
+        except GeneratorExit:  # nothing can be asked for any more
+            self._lines.leave(name, place)
+            raise
+        except BaseException:
+            granted = self._lines.leave(name, place)
+            if granted is not None:
+                yield from self.withdraw(granted)
+            raise
+
+    def _abandon(self, name: str, owner: str, place: Place) -> Effects[None]:
+        """Leave the line after an interrupt, and give back what was granted, or may have been."""
+        granted = self._lines.leave(name, place)
+        if granted is not None:
+            yield from self.withdraw(granted)
+        else:
+            yield from asking.withdraw(self._store, name, owner)
+
+    def _line_up(
         self, name: str, owner: str, place: Place, timeout: float | None, check: Callable[[], object]
     ) -> Effects[Granted | None]:
         until = math.inf if timeout is None else self._clock() + timeout
@@ -104,11 +129,7 @@ class Cohort:
         if place.granted is not None:
             return place.granted
         left = None if timeout is None else max(until - self._clock(), 0.0)
-        granted = yield from self._ask(name, owner, place, left, check)
-        if granted is None:
-            return self._lines.leave(name, place)
-        self._lines.hold(place, granted)
-        return granted
+        return (yield from self._ask(name, owner, place, left, check))
 
     def _ask(
         self, name: str, owner: str, place: Place, timeout: float | None, check: Callable[[], object]
@@ -117,16 +138,14 @@ class Cohort:
             check()
             self._lines.stay(place)
 
-        return asking.acquire(
-            self._store,
-            name,
-            owner,
-            place.ttl,
-            timeout,
-            self._jitter,
-            fences=self._lines.fences,
-            check=check_and_stay,
+        ttl, fences = place.ttl, self._lines.fences
+        granted = yield from asking.acquire(
+            self._store, name, owner, ttl, timeout, self._jitter, fences=fences, check=check_and_stay
         )
+        if granted is None:
+            return self._lines.leave(name, place)
+        self._lines.hold(place, granted)
+        return granted
 
     def _wait(self, name: str, place: Place, until: float) -> Effects[bool]:
         """Wait until the place is in front; False when time is up."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Self
@@ -25,12 +24,25 @@ class BaseLease:
     forked child. One that nobody refers to any more is no longer renewed.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_answered",
+        "_callbacks",
+        "_claim",
+        "_ended",
+        "_lock",
+        "_lost",
+        "_renew",
+        "_session",
+        "_table",
+    )
+
     def __init__(self, session: Session, granted: Granted, renew: bool) -> None:
         self._session = session
+        self._table = session.table  # a forked child has another
         self._claim = granted.claim
         self._renew = renew
-        self._process = os.getpid()
-        self._callbacks: list[Callable[[Self], object]] = []
+        self._callbacks: tuple[Callable[[Self], object], ...] = ()
         self._lost = False
         self._ended: float | None = None  # the deadline it had when its release was asked for
         self._answered = False
@@ -64,7 +76,7 @@ class BaseLease:
 
     def remaining(self) -> float:
         """Return the seconds until the deadline; 0 when the lease was lost or released."""
-        if self._ended is not None or self._process != os.getpid():
+        if self._ended is not None:
             return 0.0
         return max(0.0, self._session.table.deadline(self._claim) - now())
 
@@ -95,7 +107,7 @@ class BaseLease:
             raise InvalidType(f"on_lost takes a function of the lease, not {callback!r}")
         with self._lock:
             if not self._lost:
-                self._callbacks.append(callback)
+                self._callbacks = (*self._callbacks, callback)
                 return
         callback(self)
 
@@ -107,7 +119,7 @@ class BaseLease:
         """Call the callbacks, the first time this is called."""
         with self._lock:
             self._lost = True
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             self._session.call(callback, self)
 
@@ -122,21 +134,21 @@ class BaseLease:
         self.check()
         seconds = self.ttl if ttl is None else ttl
         held = yield from extend(self._session.store, self._session.table, self._claim, seconds, self._renew)
-        self._session.notice()
+        self._session.notice(self._table.next_due())
         if not held:
             self._session.lose([self._claim])
             self.check()
 
     def _releasing(self) -> Effects[bool]:
-        if self._answered or self._process != os.getpid():
+        if self._answered or self._table is not self._session.table:
             return False
         deadline = self._end()
         try:
-            held = yield from self._session.releasing(self._claim, deadline)
+            return self._answer((yield from self._session.releasing(self._claim, deadline)))
         except StoreError:
-            if not self._lost:
-                raise
-            held = False  # it is over anyway
+            return self._unanswered()
+
+    def _answer(self, held: bool) -> bool:
         self._answered = True
         return held and not self._lost
 
@@ -163,6 +175,12 @@ class BaseLease:
         self._lose()
         return False
 
+    def _unanswered(self) -> bool:
+        """Raise the error under way, unless the lease is over anyway."""
+        if not self._lost:
+            raise
+        return self._answer(False)
+
     def _end(self) -> float:
         with self._lock:
             if self._ended is not None:
@@ -178,6 +196,8 @@ class Lease(BaseLease):
 
     Attributes are those of the lock it was taken from. It is had from `Lock.acquire()` or `with lock as lease`.
     """
+
+    __slots__ = ()
 
     def extend(self, ttl: float | None = None) -> None:
         """Extend the lease to `ttl` seconds from now, or by its own ttl; it is never made shorter.
@@ -211,4 +231,10 @@ class Lease(BaseLease):
             StoreError: the store failed or did not answer. The lease is no longer valid or renewed; calling again
                 tries again, and the ttl ends it anyway.
         """
-        return run(self._releasing())
+        if self._answered or self._table is not self._session.table:
+            return False
+        deadline = self._end()
+        try:
+            return self._answer(self._session.give_back(self._claim, deadline))
+        except StoreError:
+            return self._unanswered()

@@ -61,11 +61,14 @@ class Lines:
         self._lock = threading.Lock()
 
     def enter(self, name: str, place: Place) -> bool:
-        """Stand at the end of the line; return whether that is in front."""
+        """Stand at the end of the line, and keep standing there; return whether that is in front."""
         with self._lock:
-            line = self._lines.setdefault(name, deque())
-            self._skip_dead(line)
-            line.append(place)
+            line = self._lines.get(name)
+            if line is None:
+                line = self._lines[name] = deque((place,))
+            elif place not in line:
+                self._skip_dead(line)
+                line.append(place)
             place.until = self._clock() + rules.PLACE
             return line[0] is place
 
@@ -99,10 +102,11 @@ class Lines:
             place.granted, place.since, place.until = granted, self._clock(), granted.deadline
 
     def hand_on(self, claim: Claim, deadline: float) -> bool | None:
-        """Give the lock to the next in line, under the next fence.
+        """Leave the front, and give the lock to the next in line under the next fence.
 
         Returns:
-            Whether it was this claim's to give; None if it has to go back to the store.
+            Whether it was this claim's to give; None if it has to go back to the store, which the next in line may
+            ask meanwhile.
         """
         with self._lock:
             line = self._lines.get(claim.name)
@@ -111,8 +115,8 @@ class Lines:
                 return None
             if front.claim != claim:
                 return False
-            moment = self._clock()
-            if len(line) == 1 or self._closed or not self._may_hand_on(line, claim, deadline - moment):
+            if len(line) == 1 or self._closed or not self._may_hand_on(line, claim, deadline):
+                self._remove(claim.name, line, line[0])
                 return None
             since = line.popleft().since
             self._give(line[0], claim, since, deadline)
@@ -142,8 +146,9 @@ class Lines:
                 for place in line:
                     place.wake()
 
-    def _may_hand_on(self, line: deque[Place], claim: Claim, left: float) -> bool:
-        held = self._clock() - line[0].since
+    def _may_hand_on(self, line: deque[Place], claim: Claim, deadline: float) -> bool:
+        moment = self._clock()
+        held, left = moment - line[0].since, deadline - moment
         return rules.may_hand_on(claim.handed + 1, self.fences, held, left, line[1].ttl)
 
     def _give(self, place: Place, claim: Claim, since: float, deadline: float) -> None:

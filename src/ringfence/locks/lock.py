@@ -113,7 +113,15 @@ class Lock(BaseLock[Lease]):
             StoreError: the store failed, or did not answer until the timeout. The lock is not held then; if even its
                 withdrawal went unanswered, the store frees it after its ttl.
         """
-        return run(self._acquiring(check_timeout(blocking, timeout)))
+        waits = None if blocking is True and timeout is None else check_timeout(blocking, timeout)
+        granted = self._session.take(self._name, self._ttl, waits)
+        if granted is None:
+            return None
+        try:
+            return Lease(self._session, granted, self._renew)
+        except BaseException:
+            run(self._session.withdrawing(granted))
+            raise
 
     def info(self) -> Status:
         """Return who holds the lock, with which fence and for how long, and who waits for it.

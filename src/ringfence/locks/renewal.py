@@ -12,13 +12,12 @@ from ringfence.locks.stores import Claim, LockStore
 from ringfence.protocol import Call, Effects, Now
 
 
-def keep(table: LeaseTable, granted: Granted, renew: bool) -> None:
-    """Put a new lease in the table; without `renew` it is only reported when it is lost."""
+def keep(table: LeaseTable, granted: Granted, renew: bool) -> float:
+    """Put a new lease in the table, and return when it is due; without `renew` that is when it is lost."""
     claim, deadline = granted
-    if renew:
-        table.add(claim, deadline, rules.renew_at(deadline, claim.ttl))
-    else:
-        table.add(claim, deadline)
+    due = rules.renew_at(deadline, claim.ttl) if renew else deadline
+    table.add(claim, deadline, due)
+    return due
 
 
 def renew_due(store: LockStore, table: LeaseTable) -> Effects[list[Claim]]:

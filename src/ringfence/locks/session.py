@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ringfence._core.leases import LeaseTable, new_owner
 from ringfence.errors import StoreError
+from ringfence.locks import at_once
 from ringfence.locks.acquire import Granted, acquire, release, withdraw
 from ringfence.locks.cohort import Cohort
 from ringfence.locks.renewal import keep, renew
@@ -58,7 +59,7 @@ class Session:
 
     def _start(self) -> None:
         self.table = LeaseTable()
-        self._leases: weakref.WeakValueDictionary[Claim, BaseLease] = weakref.WeakValueDictionary()
+        self._leases: dict[Claim, weakref.ref[BaseLease]] = {}
         self._cohort = self._gathered()
 
     def forked(self) -> None:
@@ -80,11 +81,24 @@ class Session:
             return acquire(self.store, name, new_owner(), ttl, timeout, check=self.check_open)
         return self._cohort.acquire(name, new_owner(), ttl, timeout, self.check_open)
 
+    def take(self, name: str, ttl: float, timeout: float | None) -> Granted | None:
+        """Do what `acquiring` does, in this thread."""
+        self.check_open()
+        if self._cohort is None:
+            return at_once.take(self.store, name, new_owner(), ttl, timeout, self.check_open)
+        return self._cohort.take(name, new_owner(), ttl, timeout, self.check_open)
+
     def releasing(self, claim: Claim, deadline: float) -> Effects[bool]:
         """Give a lock back, or hand it on within the process."""
         if self._cohort is None or isinstance(claim.name, Shared):
             return release(self.store, claim, deadline)
         return self._cohort.release(claim, deadline)
+
+    def give_back(self, claim: Claim, deadline: float) -> bool:
+        """Do what `releasing` does, in this thread."""
+        if self._cohort is None:
+            return at_once.give_back(self.store, claim, deadline)
+        return self._cohort.give_back(claim, deadline)
 
     def withdrawing(self, granted: Granted) -> Effects[None]:
         """Give back a grant that was not used."""
@@ -101,16 +115,13 @@ class Session:
     def keep(self, lease: BaseLease, granted: Granted, renew: bool) -> None:
         """Take in a new lease."""
         self.check_open()
-        self._leases[granted.claim] = lease
-        keep(self.table, granted, renew)
-        self.notice()
+        self._leases[granted.claim] = weakref.ref(lease)
+        self.notice(keep(self.table, granted, renew))
 
     def forget(self, claim: Claim) -> float:
         """Take out a lease, and return its deadline; minus infinity if it was out already."""
-        deadline = self.table.deadline(claim)
-        self.table.discard(claim)
         self._leases.pop(claim, None)
-        return deadline
+        return self.table.pop(claim)
 
     def part(self, claim: Claim) -> float:
         """Take out a lease that is handed over, let those who wait here ask the store, and return its deadline."""
@@ -121,15 +132,16 @@ class Session:
 
     def held(self) -> list[BaseLease]:
         """Return the leases that are neither released nor lost."""
-        return list(self._leases.values())
+        held = [lease() for lease in self._leases.copy().values()]
+        return [lease for lease in held if lease is not None]
 
     def lose(self, claims: Iterable[Claim]) -> None:
         """Report leases as lost, and let those who wait here ask the store."""
         for claim in claims:
-            lease = self._leases.pop(claim, None)
+            found = self._leases.pop(claim, None)
             if self._cohort is not None:
                 self._cohort.lose(claim)
-            if lease is not None:
+            if found is not None and (lease := found()) is not None:
                 lease._lose()
 
     def lose_at_once(self, claims: Sequence[Claim] | None) -> None:
@@ -137,25 +149,26 @@ class Session:
 
         Any thread may call this, that of a driver too: no callback is called from here.
         """
+        moment = now()
         for claim in self.table.leases() if claims is None else claims:
             if claim in self.table:
-                self.table.add(claim, now())
-        self.notice_from_outside()
+                self.table.add(claim, moment)
+        self.notice_from_outside(moment)
 
     def wanted(self, claims: Sequence[Claim]) -> list[Claim]:
         """Return the leases that someone still refers to; the others are left to their ttl."""
-        wanted = [claim for claim in claims if claim in self._leases]
+        wanted = [claim for claim in claims if self._leases.get(claim, _nobody)() is not None]
         for claim in set(claims).difference(wanted):
-            self.table.discard(claim)
+            self.forget(claim)
         return wanted
 
-    def notice(self) -> None:
-        """See to it that what is due next is done in time."""
+    def notice(self, due: float) -> None:
+        """See to it that what is due then is done in time."""
         raise NotImplementedError
 
-    def notice_from_outside(self) -> None:
+    def notice_from_outside(self, due: float) -> None:
         """Do so from a thread that may be none of this session's."""
-        self.notice()
+        self.notice(due)
 
     def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
         """Call back about a lost lease, and report what that raises."""
@@ -179,13 +192,13 @@ class ThreadSession(Session):
         self._finalizer.detach()
         super().forked()
 
-    def notice(self) -> None:
-        """Start the watching thread, or wake it if something is due before it would look again."""
+    def notice(self, due: float) -> None:
+        """Start the watching thread, or wake it if it would not look again before something is due."""
         if self._watcher is None:
             with self._starting:
                 if self._watcher is None:
                     self._watcher = self._thread(watch, "watch", self._alarm)
-        self._alarm.ring_before(self.table.next_due())
+        self._alarm.ring_before(due)
 
     def tick(self) -> None:
         """Report the lost leases, and hand those to renew to the renewing thread."""
@@ -200,7 +213,7 @@ class ThreadSession(Session):
         try:
             self.lose(run(renew(self.store, self.table, self.wanted(claims))))
         finally:
-            self.notice()
+            self.notice(self.table.next_due())
 
     def call(self, callback: Callable[..., object], lease: BaseLease) -> None:
         """Call back about a lost lease; what that raises goes to `threading.excepthook`."""
@@ -312,6 +325,10 @@ def told(session: weakref.ref[Session], claims: Sequence[Claim] | None) -> None:
     alive = session()
     if alive is not None and not alive.closed:
         alive.lose_at_once(claims)
+
+
+def _nobody() -> None:
+    """Stand for the reference to a lease that is not kept."""
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
