@@ -21,6 +21,7 @@ MODULES = (
     "points",
     "circles",
     "leases",
+    "exchange",
     "jump",
     "maglev",
     "rendezvous",

@@ -6,11 +6,10 @@ import secrets
 from collections import deque
 from typing import Generic, Protocol, TypeVar
 
+from ringfence._core.exchange import HUNG_UP
 from ringfence.errors import OutcomeUnknown
 from ringfence.locks.stores import Push
 from ringfence.locks.stores.redis.wire import Pushed, Refusal, Replies
-
-HUNG_UP = "the server closed the connection"
 
 
 class Slot(Protocol):

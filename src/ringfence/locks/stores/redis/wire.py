@@ -137,19 +137,19 @@ class Replies:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.rest = b""
 
     def feed(self, data: bytes) -> list[Any]:
         """Take in what was received, and return the replies that are complete now."""
-        if self._rest:
-            data = self._rest + data
+        if self.rest:
+            data = self.rest + data
         if data[0] == _INTEGER and data.endswith(b"\r\n"):
             try:
                 integers = [int(reply) for reply in data[1:-2].split(b"\r\n:")]
             except ValueError:  # there is more than integers
                 pass
             else:
-                self._rest = b""
+                self.rest = b""
                 return integers
         replies, at = [], 0
         try:
@@ -158,7 +158,7 @@ class Replies:
                 replies.append(reply)
         except _IncompleteError:
             pass
-        self._rest = data[at:]
+        self.rest = data[at:]
         return replies
 
 
