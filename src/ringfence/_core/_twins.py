@@ -22,6 +22,7 @@ MODULES = (
     "circles",
     "leases",
     "exchange",
+    "lines",
     "jump",
     "maglev",
     "rendezvous",

@@ -64,6 +64,9 @@ class Exchange:
     What is mostly so is done here, and compiled: one request is sent, and the next bytes are an integer for whoever
     asked first. A connection adds the rest: `received`, `give_up` and `_settled`.
 
+    Attributes:
+        lost: why the connection was given up; None while it works.
+
     Args:
         sock: the socket; waiting on it too long ends with `BlockingIOError` or `TimeoutError`.
         plain: whether the calls of the system may be used on it, which TLS does not allow.
@@ -71,6 +74,7 @@ class Exchange:
 
     def __init__(self, sock: Any, plain: bool) -> None:
         self.lost: str | None = None
+        self._replies: Any = None  # what a connection takes answers apart with
         self._socket = sock
         self._file: int = sock.fileno() if plain else -1
         self._unanswered: deque[Slot] = deque()

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ringfence._core.leases import LeaseTable
+from ringfence._core.lines import IN_FRONT, Lines, Place
 from ringfence.locks import acquire as asking
 from ringfence.locks import at_once, rules
 from ringfence.locks.acquire import Granted
-from ringfence.locks.line import Lines, Place
 from ringfence.locks.stores import Claim, LockStore
 from ringfence.protocol import Call, Effects, now, run
 
@@ -47,8 +47,7 @@ class Cohort:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._lines = Lines(table, clock, fences)
-        self._waiter = waiter
+        self._lines = Lines(table, clock, fences, waiter, rules)
         self._clock = clock
         self._jitter = jitter
 
@@ -57,24 +56,33 @@ class Cohort:
     ) -> Effects[Granted | None]:
         """Take a lock, from the store or from another of this process; see `ringfence.locks.acquire.acquire`."""
         place = Place(ttl)
-        return self._standing(name, place, self._line_up(name, owner, place, timeout, check))
+        return (yield from self._standing(name, place, self._line_up(name, owner, place, timeout, check)))
 
     def take(
         self, name: str, owner: str, ttl: float, timeout: float | None, check: Callable[[], object]
     ) -> Granted | None:
         """Do what `acquire` does, in this thread; mostly the lock is free, and asking once is all."""
-        place, asked = Place(ttl), None
+        place, until, asked = Place(ttl), self._until(timeout), None
         try:
-            if self._lines.enter(name, place):
+            again = self._lines.enter(name, place)
+            if again > IN_FRONT:
+                place.waiter.wait(self._nap(again, until))
+                again = self._lines.look(name, place)
+            else:
                 asked = at_once.ask(self._store, name, owner, ttl, timeout != 0, self._lines.fences)
                 if isinstance(asked, Granted):
                     self._lines.hold(place, asked)
-                    return asked
         except BaseException:
             run(self._abandon(name, owner, place))
             raise
-        steps = self._line_up if asked is None else self._ask
-        return run(self._standing(name, place, steps(name, owner, place, timeout, check)), asked)
+        granted: Granted | None = place.granted
+        if granted is not None:
+            return granted
+        if asked is None:
+            steps = self._stand(name, owner, place, again, until, check)
+        else:
+            steps = self._ask(name, owner, place, timeout, check)
+        return run(self._standing(name, place, steps), asked)
 
     def release(self, claim: Claim, deadline: float) -> Effects[bool]:
         """Hand the lock on, or give it back to the store; see `ringfence.locks.acquire.release`."""
@@ -104,17 +112,17 @@ class Cohort:
         try:
             return (yield from steps)
         except GeneratorExit:  # nothing can be asked for any more
-            self._lines.leave(name, place)
+            self._leave(name, place)
             raise
         except BaseException:
-            granted = self._lines.leave(name, place)
+            granted = self._leave(name, place)
             if granted is not None:
                 yield from self.withdraw(granted)
             raise
 
     def _abandon(self, name: str, owner: str, place: Place) -> Effects[None]:
         """Leave the line after an interrupt, and give back what was granted, or may have been."""
-        granted = self._lines.leave(name, place)
+        granted = self._leave(name, place)
         if granted is not None:
             yield from self.withdraw(granted)
         else:
@@ -123,12 +131,23 @@ class Cohort:
     def _line_up(
         self, name: str, owner: str, place: Place, timeout: float | None, check: Callable[[], object]
     ) -> Effects[Granted | None]:
-        until = math.inf if timeout is None else self._clock() + timeout
-        if not self._lines.enter(name, place) and not (yield from self._wait(name, place, until)):
-            return self._lines.leave(name, place)
-        if place.granted is not None:
-            return place.granted
-        left = None if timeout is None else max(until - self._clock(), 0.0)
+        until = self._until(timeout)
+        again = self._lines.enter(name, place)
+        return (yield from self._stand(name, owner, place, again, until, check))
+
+    def _stand(
+        self, name: str, owner: str, place: Place, again: float, until: float, check: Callable[[], object]
+    ) -> Effects[Granted | None]:
+        """Wait until the place is in front, and ask the store if it does not have the lock by then."""
+        while again > IN_FRONT:
+            if until <= self._clock():
+                return self._leave(name, place)
+            yield Call(place.waiter, "wait", (self._nap(again, until),))
+            again = self._lines.look(name, place)
+        granted: Granted | None = place.granted
+        if granted is not None:
+            return granted
+        left = None if until == math.inf else max(until - self._clock(), 0.0)
         return (yield from self._ask(name, owner, place, left, check))
 
     def _ask(
@@ -143,16 +162,17 @@ class Cohort:
             self._store, name, owner, ttl, timeout, self._jitter, fences=fences, check=check_and_stay
         )
         if granted is None:
-            return self._lines.leave(name, place)
+            return self._leave(name, place)
         self._lines.hold(place, granted)
         return granted
 
-    def _wait(self, name: str, place: Place, until: float) -> Effects[bool]:
-        """Wait until the place is in front; False when time is up."""
-        place.waiter = self._waiter()
-        while (again := self._lines.look(name, place)) > -math.inf:
-            moment = self._clock()
-            if until <= moment:
-                return False
-            yield Call(place.waiter, "wait", (min(again - moment, until - moment, rules.ASK_AGAIN),))
-        return True
+    def _leave(self, name: str, place: Place) -> Granted | None:
+        granted: Granted | None = self._lines.leave(name, place)
+        return granted
+
+    def _until(self, timeout: float | None) -> float:
+        return math.inf if timeout is None else self._clock() + timeout
+
+    def _nap(self, again: float, until: float) -> float:
+        """Return how long to wait until it is time to look again, in seconds."""
+        return min(min(again, until) - self._clock(), rules.ASK_AGAIN)

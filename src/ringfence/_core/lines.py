@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """The lines in which the threads or tasks of one process stand for locks: the first one holds, or asks the store."""
 
 from __future__ import annotations
@@ -6,39 +7,40 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ringfence._core.leases import LeaseTable
 from ringfence.errors import StoreError
-from ringfence.locks import rules
-from ringfence.locks.acquire import Granted
-from ringfence.locks.stores import Claim
 
 _TO_WAKE = 1.0
 """Seconds after which one that came to the front, and does nothing, is taken for dead."""
 
+IN_FRONT = -math.inf
+"""When to look again, for the one in front: it need not wait."""
 
-@dataclass(slots=True, eq=False)
+
 class Place:
     """A place in a line.
 
-    Attributes:
+    Args:
         ttl: for how long the lock is wanted, in seconds.
-        waiter: what to wake when it comes to the front.
-        granted: what it holds.
+
+    Attributes:
+        waiter: what to wake when it comes to the front; None while nobody sleeps there.
+        granted: what it holds: a claim and a deadline.
         since: when the store granted that, to whomever.
         until: when it is taken for dead, once it is in front.
     """
 
-    ttl: float
-    waiter: Any = None
-    granted: Granted | None = None
-    since: float = 0.0
-    until: float = 0.0
+    def __init__(self, ttl: float) -> None:
+        self.ttl = ttl
+        self.waiter: Any = None
+        self.granted: Any = None
+        self.since: float = 0.0
+        self.until: float = 0.0
 
     def wake(self) -> None:
-        """Wake whom it belongs to; one that has no waiter yet is awake."""
+        """Wake whom it belongs to."""
         if self.waiter is not None:
             self.waiter.wake()
 
@@ -50,58 +52,68 @@ class Lines:
         table: the deadlines of the leases that are held here.
         clock: seconds.
         fences: how many numbers each grant of the store has.
+        waiter: makes what a thread or task waits on.
+        rules: the rules of `ringfence.locks.rules`.
     """
 
-    def __init__(self, table: LeaseTable, clock: Callable[[], float], fences: int) -> None:
+    def __init__(
+        self,
+        table: LeaseTable,
+        clock: Callable[[], float],
+        fences: int,
+        waiter: Callable[[], Any],
+        rules: Any,
+    ) -> None:
         self.fences = fences
         self._table = table
         self._clock = clock
+        self._waiter = waiter
+        self._rules = rules
         self._lines: dict[str, deque[Place]] = {}
         self._closed = False
         self._lock = threading.Lock()
 
-    def enter(self, name: str, place: Place) -> bool:
-        """Stand at the end of the line, and keep standing there; return whether that is in front."""
+    def enter(self, name: str, place: Place) -> float:
+        """Stand at the end of the line; return what `look` does, and raise what it does."""
         with self._lock:
+            self._check_open()
             line = self._lines.get(name)
             if line is None:
-                line = self._lines[name] = deque((place,))
-            elif place not in line:
+                line = self._lines[name] = deque()
+            else:
                 self._skip_dead(line)
-                line.append(place)
-            place.until = self._clock() + rules.PLACE
-            return line[0] is place
+            return self._join(line, place)
 
     def stay(self, place: Place) -> None:
         """Let the one in front, which asks the store, not be taken for dead."""
-        place.until = self._clock() + rules.PLACE
+        place.until = self._clock() + self._rules.PLACE
 
     def look(self, name: str, place: Place) -> float:
-        """Return when to look again; minus infinity when the place is in front.
+        """Return when to look again, if not woken before; minus infinity when the place is in front.
 
         Raises:
             StoreError: the lines were closed.
         """
         with self._lock:
-            if self._closed:
-                raise StoreError("the lock manager was closed while this waited; open a new one")
+            self._check_open()
             line = self._lines.setdefault(name, deque())
             if not line or line[0] is not place:
                 self._skip_dead(line)
-            if place not in line:  # it was taken for dead
-                line.append(place)
-            if line[0] is not place:
-                return self._end(line[0])
-            if place.granted is None or rules.is_over(place.granted.deadline, self._clock()):
-                place.granted, place.until = None, self._clock() + rules.PLACE
-            return -math.inf
+                if place not in line:  # it was taken for dead
+                    return self._join(line, place)
+                if line[0] is not place:
+                    return self._end(line[0])
+            moment = self._clock()
+            if place.granted is None or self._rules.is_over(place.granted.deadline, moment):
+                place.granted, place.until = None, moment + self._rules.PLACE
+            return IN_FRONT
 
-    def hold(self, place: Place, granted: Granted) -> None:
+    def hold(self, place: Place, granted: Any) -> None:
         """Note what the store granted to the one in front."""
         with self._lock:
             place.granted, place.since, place.until = granted, self._clock(), granted.deadline
 
-    def hand_on(self, claim: Claim, deadline: float) -> bool | None:
+    def hand_on(self, claim: Any, deadline: float) -> bool | None:
         """Leave the front, and give the lock to the next in line under the next fence.
 
         Returns:
@@ -113,16 +125,16 @@ class Lines:
             front = line[0].granted if line else None
             if line is None or front is None or front.claim.owner != claim.owner:
                 return None
-            if front.claim != claim:
+            if front.claim is not claim and front.claim != claim:
                 return False
             if len(line) == 1 or self._closed or not self._may_hand_on(line, claim, deadline):
                 self._remove(claim.name, line, line[0])
                 return None
             since = line.popleft().since
-            self._give(line[0], claim, since, deadline)
+            self._give(line[0], front, since, deadline)
             return True
 
-    def step_down(self, claim: Claim) -> None:
+    def step_down(self, claim: Any) -> None:
         """Leave the front, if this claim is still there, and let the next in line ask the store."""
         with self._lock:
             line = self._lines.get(claim.name)
@@ -130,7 +142,7 @@ class Lines:
             if line is not None and front is not None and front.claim == claim:
                 self._remove(claim.name, line, line[0])
 
-    def leave(self, name: str, place: Place) -> Granted | None:
+    def leave(self, name: str, place: Place) -> Any:
         """Leave the line, unless the lock was handed to this place just now; then return it."""
         with self._lock:
             line = self._lines.get(name)
@@ -146,14 +158,28 @@ class Lines:
                 for place in line:
                     place.wake()
 
-    def _may_hand_on(self, line: deque[Place], claim: Claim, deadline: float) -> bool:
-        moment = self._clock()
-        held, left = moment - line[0].since, deadline - moment
-        return rules.may_hand_on(claim.handed + 1, self.fences, held, left, line[1].ttl)
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the lock manager was closed while this waited; open a new one")
 
-    def _give(self, place: Place, claim: Claim, since: float, deadline: float) -> None:
-        passed = claim._replace(ttl=place.ttl, handed=claim.handed + 1)
-        place.granted, place.since, place.until = Granted(passed, deadline), since, deadline
+    def _join(self, line: deque[Place], place: Place) -> float:
+        """Stand at the end; who sleeps there can be woken from now on."""
+        if line and place.waiter is None:
+            place.waiter = self._waiter()
+        line.append(place)
+        place.until = self._clock() + self._rules.PLACE
+        return IN_FRONT if line[0] is place else self._end(line[0])
+
+    def _may_hand_on(self, line: deque[Place], claim: Any, deadline: float) -> bool:
+        moment = self._clock()
+        next_one = line[1]
+        held, left = moment - line[0].since, deadline - moment
+        return bool(self._rules.may_hand_on(claim.handed + 1, self.fences, held, left, next_one.ttl))
+
+    def _give(self, place: Place, granted: Any, since: float, deadline: float) -> None:
+        claim = granted.claim
+        passed = type(claim)(claim.name, claim.owner, claim.fence, place.ttl, claim.handed + 1)
+        place.granted, place.since, place.until = type(granted)(passed, deadline), since, deadline
         place.wake()
 
     def _remove(self, name: str, line: deque[Place], place: Place) -> None:
@@ -170,7 +196,7 @@ class Lines:
 
     def _skip_dead(self, line: deque[Place]) -> None:
         """Drop those in front whose lease is over, though they did not give it back."""
-        while line and rules.is_over(self._end(line[0]), self._clock()):
+        while line and self._rules.is_over(self._end(line[0]), self._clock()):
             line.popleft()
             if line:
                 self._call_up(line[0])
