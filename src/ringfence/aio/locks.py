@@ -13,7 +13,7 @@ from typing import Self
 
 from ringfence.aio.cancelling import CancelOnLost
 from ringfence.aio.waiter import TaskWaiter
-from ringfence.errors import InvalidType, LeaseLost
+from ringfence.errors import InvalidType, LeaseLost, StoreError
 from ringfence.locks.acquire import Granted
 from ringfence.locks.arguments import check_timeout, check_ttl
 from ringfence.locks.lease import BaseLease
@@ -217,6 +217,14 @@ class Lock(BaseLock[Lease]):
         lease = self._entered.pop(asyncio.current_task(), self._name)
         block = self._blocks.pop(lease, None)
         lost = block is not None and block.leave(error)
-        await arun(self._leaving(lease, error))
+        await self._leave(lease, error)
         if lost:
             raise LeaseLost(lease.name, lease.fence) from error
+
+    async def _leave(self, lease: Lease, error: BaseException | None) -> None:
+        if lease.was_released():
+            return
+        try:
+            self._left(lease, await lease.release(), error)
+        except StoreError as failure:
+            self._left_unreleased(failure, error)

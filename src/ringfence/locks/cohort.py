@@ -62,7 +62,8 @@ class Cohort:
         self, name: str, owner: str, ttl: float, timeout: float | None, check: Callable[[], object]
     ) -> Granted | None:
         """Do what `acquire` does, in this thread; mostly the lock is free, and asking once is all."""
-        place, until, asked = Place(ttl), self._until(timeout), None
+        place, until = Place(ttl), self._until(timeout)
+        asked: Granted | list[Any] | None = None
         try:
             again = self._lines.enter(name, place)
             if again > IN_FRONT:
@@ -78,11 +79,9 @@ class Cohort:
         granted: Granted | None = place.granted
         if granted is not None:
             return granted
-        if asked is None:
-            steps = self._stand(name, owner, place, again, until, check)
-        else:
-            steps = self._ask(name, owner, place, timeout, check)
-        return run(self._standing(name, place, steps), asked)
+        if isinstance(asked, list):
+            return run(self._standing(name, place, self._ask(name, owner, place, timeout, check)), asked)
+        return run(self._standing(name, place, self._stand(name, owner, place, again, until, check)))
 
     def release(self, claim: Claim, deadline: float) -> Effects[bool]:
         """Hand the lock on, or give it back to the store; see `ringfence.locks.acquire.release`."""

@@ -140,13 +140,17 @@ class BaseLease:
             self.check()
 
     def _releasing(self) -> Effects[bool]:
-        if self._answered or self._table is not self._session.table:
+        if self._is_done():
             return False
         deadline = self._end()
         try:
             return self._answer((yield from self._session.releasing(self._claim, deadline)))
         except StoreError:
             return self._unanswered()
+
+    def _is_done(self) -> bool:
+        """Return whether there is nothing left to release here: it was done, or is a parent process's to do."""
+        return self._answered or self._table is not self._session.table
 
     def _answer(self, held: bool) -> bool:
         self._answered = True
@@ -231,7 +235,11 @@ class Lease(BaseLease):
             StoreError: the store failed or did not answer. The lease is no longer valid or renewed; calling again
                 tries again, and the ttl ends it anyway.
         """
-        if self._answered or self._table is not self._session.table:
+        return self._release()
+
+    def _release(self) -> bool:
+        """Do what `_releasing` does, in this thread."""
+        if self._is_done():
             return False
         deadline = self._end()
         try:

@@ -59,18 +59,16 @@ class BaseLock(Generic[L]):
     def _take(self, granted: Granted) -> L:
         return self._lease(self._session, granted, self._renew)
 
-    def _leaving(self, lease: BaseLease, error: BaseException | None) -> Effects[None]:
-        if lease.was_released():
-            return
-        try:
-            held = yield from lease._releasing()
-        except StoreError as failure:
-            if error is None:
-                raise
-            error.add_note(f"and the lock {self._name!r} was not released: {failure}")
-            return
+    def _left(self, lease: BaseLease, held: bool, error: BaseException | None) -> None:
+        """Raise, if the lease of a block was lost and nothing else is raised already."""
         if not held and error is None:
             raise LeaseLost(lease.name, lease.fence)
+
+    def _left_unreleased(self, failure: StoreError, error: BaseException | None) -> None:
+        """Raise the failure under way, or add it to what is raised already."""
+        if error is None:
+            raise
+        error.add_note(f"and the lock {self._name!r} was not released: {failure}")
 
 
 class Lock(BaseLock[Lease]):
@@ -114,7 +112,11 @@ class Lock(BaseLock[Lease]):
                 withdrawal went unanswered, the store frees it after its ttl.
         """
         waits = None if blocking is True and timeout is None else check_timeout(blocking, timeout)
-        granted = self._session.take(self._name, self._ttl, waits)
+        return self._acquire(waits)
+
+    def _acquire(self, timeout: float | None) -> Lease | None:
+        """Do what `_acquiring` does, in this thread."""
+        granted = self._session.take(self._name, self._ttl, timeout)
         if granted is None:
             return None
         try:
@@ -144,7 +146,12 @@ class Lock(BaseLock[Lease]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lease = self._entered.pop(threading.get_ident(), self._name)
-        run(self._leaving(lease, error))
+        if lease.was_released():
+            return
+        try:
+            self._left(lease, lease.release(), error)
+        except StoreError as failure:
+            self._left_unreleased(failure, error)
 
 
 class Entered(Generic[T]):

@@ -75,36 +75,43 @@ class Session:
         return Cohort(self.store, self.table, self._waiter) if self._remote else None
 
     def acquiring(self, name: str, ttl: float, timeout: float | None) -> Effects[Granted | None]:
-        """Take a lock, within the process where that can be; a shared one is always the store's to grant."""
+        """Take a lock, within the process where that can be."""
         self.check_open()
-        if self._cohort is None or isinstance(name, Shared):
+        cohort = self._cohort_for(name)
+        if cohort is None:
             return acquire(self.store, name, new_owner(), ttl, timeout, check=self.check_open)
-        return self._cohort.acquire(name, new_owner(), ttl, timeout, self.check_open)
+        return cohort.acquire(name, new_owner(), ttl, timeout, self.check_open)
 
     def take(self, name: str, ttl: float, timeout: float | None) -> Granted | None:
         """Do what `acquiring` does, in this thread."""
         self.check_open()
-        if self._cohort is None:
+        cohort = self._cohort_for(name)
+        if cohort is None:
             return at_once.take(self.store, name, new_owner(), ttl, timeout, self.check_open)
-        return self._cohort.take(name, new_owner(), ttl, timeout, self.check_open)
+        return cohort.take(name, new_owner(), ttl, timeout, self.check_open)
 
     def releasing(self, claim: Claim, deadline: float) -> Effects[bool]:
         """Give a lock back, or hand it on within the process."""
-        if self._cohort is None or isinstance(claim.name, Shared):
-            return release(self.store, claim, deadline)
-        return self._cohort.release(claim, deadline)
+        cohort = self._cohort_for(claim.name)
+        return release(self.store, claim, deadline) if cohort is None else cohort.release(claim, deadline)
 
     def give_back(self, claim: Claim, deadline: float) -> bool:
         """Do what `releasing` does, in this thread."""
-        if self._cohort is None:
+        cohort = self._cohort_for(claim.name)
+        if cohort is None:
             return at_once.give_back(self.store, claim, deadline)
-        return self._cohort.give_back(claim, deadline)
+        return cohort.give_back(claim, deadline)
 
     def withdrawing(self, granted: Granted) -> Effects[None]:
         """Give back a grant that was not used."""
-        if self._cohort is None or isinstance(granted.claim.name, Shared):
+        cohort = self._cohort_for(granted.claim.name)
+        if cohort is None:
             return withdraw(self.store, granted.claim.name, granted.claim.owner)
-        return self._cohort.withdraw(granted)
+        return cohort.withdraw(granted)
+
+    def _cohort_for(self, name: str) -> Cohort | None:
+        """Return those who wait here together; a shared lock is always the store's to grant."""
+        return None if isinstance(name, Shared) else self._cohort
 
     def stop(self) -> None:
         """Grant nothing any more, and let those who wait end with an error."""

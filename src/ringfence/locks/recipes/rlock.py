@@ -18,7 +18,7 @@ from ringfence.locks.acquire import Granted
 from ringfence.locks.lease import BaseLease, Lease
 from ringfence.locks.lock import BaseLock, Lock
 from ringfence.locks.session import Session
-from ringfence.protocol import Effects
+from ringfence.protocol import Effects, run
 
 L = TypeVar("L", bound=BaseLease)
 
@@ -73,8 +73,8 @@ class BaseEntry(BaseLease):
     def __init__(self, held: Held) -> None:
         self._held = held
         self._session, self._claim, self._renew = held._session, held._claim, held._renew
-        self._process = held._process
-        self._callbacks = []
+        self._table = held._table
+        self._callbacks = ()
         self._lost = self._answered = False
         self._ended = None
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class BaseEntry(BaseLease):
         )
 
     def _releasing(self) -> Effects[bool]:
-        if self._answered or self._process != os.getpid():
+        if self._is_done():
             return False
         self._end()
         if not self._held.leave(self):
@@ -110,6 +110,9 @@ class BaseEntry(BaseLease):
 
 class Entry(BaseEntry, Lease):
     """One entry of a thread into a reentrant lock; see `Lease`."""
+
+    def _release(self) -> bool:
+        return run(self._releasing())
 
 
 class Reentrant(BaseLock[L]):
@@ -169,3 +172,6 @@ class RLock(Reentrant[Lease], Lock):
 
     _entry = Entry
     _who = staticmethod(lambda: _thread.of)
+
+    def _acquire(self, timeout: float | None) -> Lease | None:
+        return run(self._acquiring(timeout))

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from ringfence._core.exchange import HUNG_UP
 from ringfence.errors import StoreTimeout
-from ringfence.locks.stores.redis.line import HUNG_UP, Line, Lost
+from ringfence.locks.stores.redis.line import Line, Lost
 
 AT_ONCE = 32
 """Requests after which a write does not wait for the end of the loop's turn: the server begins with them meanwhile."""

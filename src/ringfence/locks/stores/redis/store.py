@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ringfence import _redis
+from ringfence._core.exchange import Slot
 from ringfence.errors import StoreError
 from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
-from ringfence.locks.stores.redis.connection import Connection, Slot
+from ringfence.locks.stores.redis.connection import Connection
 from ringfence.locks.stores.redis.line import HungUp
 from ringfence.locks.stores.redis.opening import Target
 from ringfence.locks.stores.redis.wire import Refusal, checked, command, is_unknown_script, whole
