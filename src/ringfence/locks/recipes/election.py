@@ -145,7 +145,10 @@ class Election(BaseElection[Lease], Lock):
             InvalidValue: it is negative.
             StoreError: as of `Lock.acquire`; this is no candidate any more.
         """
-        return run(self._acquiring(check_timeout(True, timeout)))
+        return self._acquire(check_timeout(True, timeout))
+
+    def _acquire(self, timeout: float | None) -> Lease | None:
+        return run(self._acquiring(timeout))
 
     def leader(self) -> Leader | None:
         """Return who leads now; None if nobody does.
