@@ -21,10 +21,7 @@ def store(world: World) -> MemoryStore:
     return world.store
 
 
-SERVERS = [pytest.param(kind, marks=pytest.mark.servers) for kind in ("redis", "zookeeper")]
-
-
-@pytest.fixture(params=["memory", "sqlite", *SERVERS])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("redis", marks=pytest.mark.servers)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store of each kind; a test may ask for others by the names of their servers."""
     if request.param == "memory":

@@ -40,6 +40,7 @@ class ZooKeeperStore(Listening):
         clock: seconds; by it the leases and places of this process end.
 
     Attributes:
+        session_bound: its leases end with the session of the process that took them.
         on_lost: called with None by a thread of the driver when the session is lost.
 
     Raises:
@@ -48,6 +49,7 @@ class ZooKeeperStore(Listening):
     """
 
     shared = True
+    session_bound = True
     on_lost: Callable[[Sequence[Claim] | None], None] | None = None
 
     def __init__(self, url: str, clock: Callable[[], float] = now) -> None:
