@@ -9,7 +9,7 @@ def of_server(kind: str) -> object:
     return pytest.param(kind, marks=pytest.mark.servers)
 
 
-SERVERS = ("redis", "redis_cluster", "postgresql", "mariadb", "etcd")
+SERVERS = ("redis", "redis_cluster", "postgresql", "mariadb", "zookeeper", "etcd")
 
 SHARING = ["memory", "sqlite", *map(of_server, SERVERS)]
 """Those of which several may hold a lock at once."""

@@ -156,11 +156,11 @@ def test_the_plain_lock_of_the_name_is_another(manager: LockManager) -> None:
 def test_both_sides_are_extended_and_tell_when_they_are_lost(
     manager: LockManager, other: LockManager
 ) -> None:
-    rwlock = manager.rwlock("x", ttl=60, renew=False)
+    rwlock = manager.rwlock("x", ttl=30, renew=False)
     for lock in (rwlock.read, rwlock.write):
         lease = taken(lock.acquire())
-        lease.extend(600)
-        assert lease.remaining() > 60
+        lease.extend(70)
+        assert lease.remaining() > 30
         lost: list[Lease] = []
         lease.on_lost(lost.append)
         assert other._session.store.release(lease.name, lease.owner, lease.fence)

@@ -9,7 +9,7 @@ from ringfence.locks.stores import LockStore, Shared
 MOST = 2**20
 """How many shares a lock may have."""
 
-CARRIERS = ("memory", "sqlite", "redis", "etcd", "postgresql", "mariadb")
+CARRIERS = ("memory", "sqlite", "redis", "zookeeper", "etcd", "postgresql", "mariadb")
 """Where several may hold a lock at once, as URLs begin."""
 
 
