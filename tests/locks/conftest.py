@@ -30,7 +30,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/locks.db"
     server = request.getfixturevalue(f"{request.param}_server")
     if request.param == "zookeeper":
-        return f"{server.url}/{tmp_path.name}?session=90"
+        return f"{server.url}/{tmp_path.name}?session=1000"
     with closing(open_store(server.url)) as store:
         for holder in store.leases():
             store.release(holder.name, holder.owner, holder.fence)

@@ -50,7 +50,7 @@ class ZooKeeper(SingleServer):
 
     needed = Needed("zookeeper", ("zookeeper", "default-jre-headless"), (("java",),), JARS)
 
-    def __init__(self, *, tick: int = 200, longest: int = 120_000) -> None:
+    def __init__(self, *, tick: int = 200, longest: int = 1_000_000) -> None:
         super().__init__()
         self._tick = tick
         self._longest = longest
