@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import Any
 
@@ -11,7 +10,9 @@ from ringfence.aio.waiter import TaskWaiter
 from ringfence.locks.stores import LockStore, Push
 from ringfence.locks.stores.listening import Listening, waiting
 from ringfence.locks.stores.memory import MemoryStore
-from ringfence.protocol import arun
+from ringfence.protocol import arun, now
+
+_WAITS = 64  # at one time; whoever comes when all are taken asks again instead
 
 
 class LoopStore:
@@ -30,6 +31,7 @@ class LoopStore:
         self._store = store
         self._beside = None if isinstance(store, MemoryStore) else OffLoop(store, "ringfence-locks")
         self._asked = store if self._beside is None else self._beside
+        self._waits = OffLoop(_Waits(store), "ringfence-locks-wait", _WAITS)
 
     @property
     def on_lost(self) -> Any:
@@ -47,7 +49,8 @@ class LoopStore:
         """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most."""
         store = self._store
         if not isinstance(store, Listening):
-            return await asyncio.to_thread(store.wait, name, owner, seconds)
+            push: Push | None = await self._waits.wait(name, owner, now() + seconds)
+            return push
         return await arun(waiting(self._asked, name, owner, seconds, TaskWaiter()))
 
     async def close(self) -> None:
@@ -59,6 +62,18 @@ class LoopStore:
             await self._beside.close()
         finally:
             self._beside.shut_down()
+            self._waits.shut_down()
+
+
+class _Waits:
+    """Waits in threads that may have been busy until now."""
+
+    def __init__(self, store: LockStore) -> None:
+        self._store = store
+
+    def wait(self, name: str, owner: str, until: float) -> Push | None:
+        left = until - now()
+        return self._store.wait(name, owner, left) if left > 0 else None
 
 
 def on_loop(store: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Blocking calls carried out in one thread beside the event loop, in the order in which they were asked for."""
+"""Blocking calls carried out in threads beside the event loop: by one in the order in which they were asked for."""
 
 from __future__ import annotations
 
@@ -21,25 +21,27 @@ class OffLoop:
     Args:
         target: an object whose methods may block.
         thread: the name of the thread.
+        count: how many threads there are at most; with several, calls overtake each other.
     """
 
-    def __init__(self, target: object, thread: str) -> None:
+    def __init__(self, target: object, thread: str, count: int = 1) -> None:
         self._target = target
         self._thread = thread
+        self._count = count
         self._start()
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         return partial(self._submit, getattr(self._target, method))
 
     def shut_down(self) -> None:
-        """End the thread when it has done what was asked for; what is asked later is refused with `StoreError`."""
+        """End the threads when they have done what was asked for; what is asked later is refused with `StoreError`."""
         self._ended = True
         self._executor.shutdown(wait=False)
 
     def _start(self) -> None:
         self._ended = False
         self._process = os.getpid()
-        self._executor = ThreadPoolExecutor(1, self._thread)
+        self._executor = ThreadPoolExecutor(self._count, self._thread)
 
     def _submit(self, method: Callable[..., Any], *args: Any) -> Awaitable[Any]:
         if self._process != os.getpid():  # a forked child has no such thread
