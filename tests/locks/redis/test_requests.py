@@ -105,6 +105,30 @@ def test_a_server_that_lost_its_scripts_is_given_them_again(server: Redis) -> No
             pass
 
 
+def test_the_scripts_may_be_lost_at_any_moment(server: Redis) -> None:
+    """A thread makes the server forget them over and over, while others need them."""
+    over = threading.Event()
+
+    def flush() -> None:
+        while not over.is_set():
+            resp.ask(server.port, "SCRIPT", "FLUSH", seconds=30)
+
+    with LockManager.from_url(server.url) as one, LockManager.from_url(server.url) as other:
+        flushing = threading.Thread(target=flush)
+        flushing.start()
+        try:
+            fences = []
+            for manager in (one, other) * 40:
+                with manager.lock("x") as lease:
+                    lease.extend()
+                    fences.append(lease.fence)
+        finally:
+            over.set()
+            flushing.join(60)
+        assert fences == sorted(set(fences))
+        assert resp.ask(server.port, "EXISTS", "ringfence:{x}:queue") == 0
+
+
 def test_every_key_has_a_time_to_live(server: Redis) -> None:
     store = RedisStore(server.url, timeout=10.0)
     store.grant("x", "holder", 30.0)
