@@ -12,7 +12,7 @@ from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.aio_connection import LoopConnection, TaskSlot, answered
 from ringfence.locks.stores.redis.line import HungUp
-from ringfence.locks.stores.redis.opening import Target
+from ringfence.locks.stores.redis.opening import Replicas, Target
 from ringfence.locks.stores.redis.wire import checked, command, is_unknown_script, whole
 from ringfence.protocol import arun, now
 
@@ -23,7 +23,8 @@ class AsyncRedisStore:
     It serves one event loop at a time; asked by another loop, it connects afresh.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py, or `redis+sentinel://`.
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py, or `redis+sentinel://`; and
+            `wait_replicas=n`: a grant counts when so many replicas have it.
         timeout: seconds to wait for an answer. The request is given up then, and the connection with it.
 
     Raises:
@@ -36,7 +37,8 @@ class AsyncRedisStore:
     def __init__(self, url: str, *, timeout: float = 1.0) -> None:
         self._target = Target(url)
         self._timeout = timeout
-        self._client = _redis.aclient(url, timeout=timeout)
+        self._replicas = Replicas(url, timeout)
+        self._client = _redis.aclient(self._replicas.url, timeout=timeout)
         self._connection: LoopConnection | None = None
         self._connecting: asyncio.Task[LoopConnection] | None = None
 
@@ -59,13 +61,18 @@ class AsyncRedisStore:
         if not isinstance(push, Push):
             return None
         connection.waiters.pop(owner, None)
-        return push
+        return None if self._replicas.requests else push  # asked again, it counts when they have it
 
     async def renew(self, claims: Sequence[Claim], asking: bool = False) -> list[bool]:
         """Extend the leases that are still held; for each claim, say whether it is; see `RedisStore.renew`."""
         if asking:
             return [await self._ask_moving(requests.renew(claim)) == 1 for claim in claims]
-        return [answer == 1 for batch in requests.renewals(claims) for answer in await self._ask_all(batch)]
+        held: list[bool] = []
+        for batch in requests.renewals(claims):  # in one batch: what counts is what this connection wrote
+            answers = await self._ask_all([*batch, *self._replicas.requests])
+            self._replicas.check(answers[len(batch) :])
+            held += (answer == 1 for answer in answers[: len(batch)])
+        return held
 
     async def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
@@ -102,7 +109,8 @@ class AsyncRedisStore:
     async def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
         connection = self.live() or await self._connected()
         if not queue:
-            return requests.fence(await self._ask(connection, requests.grant(name, owner, ttl, fences)))
+            answer = await self._ask(connection, requests.grant(name, owner, ttl, fences))
+            return await self._counted(connection, name, owner, answer) if answer > 0 else None
         slot = connection.waiters[owner] = TaskSlot()  # before the push can come
         answer = 0
         try:
@@ -111,9 +119,18 @@ class AsyncRedisStore:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
         if answer > 0:
-            return answer
+            return await self._counted(connection, name, owner, answer)
         slot.until = now() + requests.patience(answer)
         return None
+
+    async def _counted(self, connection: LoopConnection, name: str, owner: str, fence: int) -> int:
+        """Return the fence of a grant that enough replicas have; withdraw another."""
+        for request in self._replicas.requests:
+            missing = self._replicas.missing(name, checked(await connection.ask(request)))
+            if missing is not None:
+                await self._ask(connection, requests.withdraw(name, owner))
+                raise missing
+        return fence
 
     async def _ask(self, connection: LoopConnection, request: bytes) -> int:
         answer: Any = await connection.send(request)

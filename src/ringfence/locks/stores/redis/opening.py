@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ringfence import _redis
-from ringfence.errors import StoreError, StoreTimeout
+from ringfence.errors import InvalidValue, OutcomeUnknown, StoreError, StoreTimeout
+from ringfence.locks.stores.redis.wire import command
 from ringfence.protocol import now
 
 
@@ -42,3 +45,42 @@ class Target:
     def connected(self) -> None:
         """Take note of a success."""
         self._reached, self._failures, self._not_before = True, 0, 0.0
+
+
+class Replicas:
+    """How many replicas must have a grant or a renewal before it counts; none unless the URL says so.
+
+    Args:
+        url: as redis-py takes it, and with `wait_replicas=n` at will.
+        timeout: seconds to wait for an answer; the replicas have a quarter of it.
+
+    Attributes:
+        url: what redis-py is given.
+        requests: asks the server to wait for them, if that is wanted; it is answered how many have what this
+            connection wrote.
+
+    Raises:
+        InvalidValue: `wait_replicas` is no number of replicas.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url, said = _redis.option(url, "wait_replicas")
+        if said is not None and not (said.isascii() and said.isdigit()):
+            raise InvalidValue(f"wait_replicas={said!r} is no number of replicas")
+        self._wanted = int(said or 0)
+        wait = command("WAIT", str(self._wanted), str(max(int(timeout * 250), 1)))
+        self.requests = [wait] if self._wanted else []
+
+    def missing(self, name: str, acknowledged: int) -> StoreTimeout | None:
+        """Return what to raise about a grant that too few replicas have, once it was withdrawn."""
+        if acknowledged >= self._wanted:
+            return None
+        return StoreTimeout(
+            f"{acknowledged} of {self._wanted} replicas have the grant of {name!r}; withdrawn"
+        )
+
+    def check(self, acknowledged: Sequence[int]) -> None:
+        """Raise `OutcomeUnknown` if too few replicas have a renewal."""
+        for count in acknowledged:
+            if count < self._wanted:
+                raise OutcomeUnknown(f"{count} of {self._wanted} replicas have the renewals; ask again")

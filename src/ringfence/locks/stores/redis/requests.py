@@ -31,11 +31,6 @@ def _grant(name: str, ttl: float, fences: int, channel: str, place: float) -> by
     return wire.call(GRANT, name, wire.micros(ttl), str(fences), *kept)
 
 
-def fence(answer: int) -> int | None:
-    """Return the fence of a grant; None when there was none."""
-    return answer if answer > 0 else None
-
-
 def patience(answer: int) -> float:
     """Return how long to wait for a push before asking again: as long as the holder's lease lasts."""
     return _MARGIN - answer / _MICRO

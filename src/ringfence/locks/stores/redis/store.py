@@ -15,7 +15,7 @@ from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.connection import Connection
 from ringfence.locks.stores.redis.line import HungUp
-from ringfence.locks.stores.redis.opening import Target
+from ringfence.locks.stores.redis.opening import Replicas, Target
 from ringfence.locks.stores.redis.wire import Refusal, checked, command, is_unknown_script, whole
 from ringfence.protocol import now, run
 
@@ -24,7 +24,8 @@ class RedisStore:
     """Leases in Redis or Valkey, from version 6 on, for processes anywhere; one connection for all threads.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py, or `redis+sentinel://`.
+        url: `redis://`, `rediss://` or `unix://`, with the options of redis-py, or `redis+sentinel://`; and
+            `wait_replicas=n`: a grant counts when so many replicas have it.
         timeout: seconds to wait for an answer. The request is given up then, and the connection with it.
 
     Raises:
@@ -37,7 +38,8 @@ class RedisStore:
     def __init__(self, url: str, *, timeout: float = 1.0) -> None:
         self._target = Target(url)
         self._timeout = timeout
-        self._client = _redis.client(url, timeout=timeout)
+        self._replicas = Replicas(url, timeout)
+        self._client = _redis.client(self._replicas.url, timeout=timeout)
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
         _stores.add(self)
@@ -59,7 +61,7 @@ class RedisStore:
         if not isinstance(slot.value, Push):
             return None
         connection.waiters.pop(owner, None)
-        return slot.value
+        return None if self._replicas.requests else slot.value  # asked again, it counts when they have it
 
     def renew(self, claims: Sequence[Claim], asking: bool = False) -> list[bool]:
         """Extend the leases that are still held; for each claim, say whether it is.
@@ -70,7 +72,12 @@ class RedisStore:
         """
         if asking:
             return [self._ask_moving(requests.renew(claim)) == 1 for claim in claims]
-        return [answer == 1 for batch in requests.renewals(claims) for answer in self._ask_all(batch)]
+        held: list[bool] = []
+        for batch in requests.renewals(claims):  # in one batch: what counts is what this connection wrote
+            answers = self._ask_all([*batch, *self._replicas.requests])
+            self._replicas.check(answers[len(batch) :])
+            held += (answer == 1 for answer in answers[: len(batch)])
+        return held
 
     def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
@@ -111,7 +118,8 @@ class RedisStore:
     def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
         connection = self._connected()
         if not queue:
-            return requests.fence(self._ask(connection, requests.grant(name, owner, ttl, fences)))
+            answer = self._ask(connection, requests.grant(name, owner, ttl, fences))
+            return self._counted(connection, name, owner, answer) if answer > 0 else None
         slot = connection.waiters[owner] = Slot()  # before the push can come
         answer = 0
         try:
@@ -120,9 +128,18 @@ class RedisStore:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
         if answer > 0:
-            return int(answer)
+            return self._counted(connection, name, owner, int(answer))
         slot.until = now() + requests.patience(answer)
         return None
+
+    def _counted(self, connection: Connection, name: str, owner: str, fence: int) -> int:
+        """Return the fence of a grant that enough replicas have; withdraw another."""
+        for request in self._replicas.requests:
+            missing = self._replicas.missing(name, checked(connection.ask(request)))
+            if missing is not None:
+                self._ask(connection, requests.withdraw(name, owner))
+                raise missing
+        return fence
 
     def _ask(self, connection: Connection, request: bytes) -> Any:
         answer = connection.ask(request)
