@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _CHUNK = 16384
+_INTEGER = re.compile(rb":(-?[0-9]{1,17})\r\n")
 
 
 def send_all(sock: Any, file: int, data: bytes) -> None:  # noqa: ARG001 -- compiled, it takes the place of the socket
@@ -28,6 +30,5 @@ def receive(sock: Any, file: int) -> bytes:  # noqa: ARG001
 
 def integer(data: bytes) -> int | None:
     """Return the number, if this is one reply of Redis and no more, and a number."""
-    if data[0] == 58 and 0 < data.find(b"\r\n") == len(data) - 2:
-        return int(data[1:-2])
-    return None
+    found = _INTEGER.fullmatch(data)
+    return None if found is None else int(found[1])

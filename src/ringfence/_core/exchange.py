@@ -93,7 +93,8 @@ class Exchange:
         self._send(request, (slot,))
         if self._reading.acquire(False):
             try:
-                self._read()
+                if slot.value is PENDING:  # whoever read before may have read this answer, and no other may come
+                    self._read()
             finally:
                 self._reading.release()
             if not self._following and type(slot.value) is int:

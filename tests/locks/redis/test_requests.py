@@ -1,9 +1,11 @@
 """How much is asked of the server, and what is left in it."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from ringfence.aio import LockManager as AioLockManager
 from ringfence.locks.manager import LockManager
@@ -41,6 +43,21 @@ def test_a_cycle_takes_two_requests(server: Redis) -> None:
             with lock:
                 pass
         assert asked(server) == {"evalsha": 20}
+
+
+def test_a_monitor_sees_two_requests(server: Redis) -> None:
+    with (
+        LockManager.from_url(server.url) as manager,
+        redis.Redis.from_url(server.url, socket_timeout=30) as client,
+    ):
+        with manager.lock("x"):
+            pass
+        with client.monitor() as monitor:
+            with manager.lock("x"):
+                pass
+            resp.ask(server.port, "ECHO", "end")
+            seen = list(itertools.takewhile(lambda said: said["command"] != "ECHO end", monitor.listen()))
+    assert [said["command"].split()[0] for said in seen if said["client_type"] != "lua"] == ["EVALSHA"] * 2
 
 
 async def test_a_cycle_of_a_task_takes_two_requests(server: Redis) -> None:

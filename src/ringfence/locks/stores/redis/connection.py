@@ -96,7 +96,7 @@ class Connection(Line[Slot, Slot], Exchange):
                     return False
                 if self._reading.acquire(blocking=False):
                     try:
-                        if not patient or self._readable(left):
+                        if slot.value is PENDING and (not patient or self._readable(left)):
                             self._read()
                     finally:
                         self._reading.release()
