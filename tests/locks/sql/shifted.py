@@ -17,8 +17,8 @@ class Clock:
     def moved(self, statement: str) -> str:
         """Return a statement as it would read at that time."""
         micros = round(self.offset * 1e6)
-        later = f"(statement_timestamp() + interval '{micros} microseconds')"
-        statement = statement.replace("statement_timestamp()", later)
+        for clock in ("statement_timestamp()", "clock_timestamp()"):
+            statement = statement.replace(clock, f"({clock} + interval '{micros} microseconds')")
         return statement.replace("utc_timestamp(6)", f"(utc_timestamp(6) + INTERVAL {micros} MICROSECOND)")
 
 
@@ -26,6 +26,7 @@ class Shifted(Connection):
     """Stands for a connection; what it is asked is asked at another time."""
 
     def __init__(self, connection: Connection, clock: Clock) -> None:
+        super().__init__(connection.timeout)
         self._connection = connection
         self._clock = clock
 
@@ -34,6 +35,15 @@ class Shifted(Connection):
 
     def run(self, script: str) -> None:
         self._connection.run(script)
+
+    def send(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        self._connection.send(self._clock.moved(statement), values)
+
+    def receive(self) -> Answer | None:
+        return self._connection.receive()
+
+    def number(self) -> int:
+        return self._connection.number()
 
     def fileno(self) -> int:
         return self._connection.fileno()

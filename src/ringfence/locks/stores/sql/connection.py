@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import weakref
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -36,9 +38,14 @@ class Connection(ABC):
 
     Attributes:
         closed: it cannot be used any more.
+        timeout: seconds to wait for an answer.
     """
 
     closed = False
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        _open.add(self)
 
     @abstractmethod
     def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:
@@ -58,12 +65,36 @@ class Connection(ABC):
         """Carry out statements without values in one transaction; it raises what `ask` does."""
 
     @abstractmethod
+    def send(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """Have one statement carried out that may take long; `receive` gives the answer. It raises what `ask` does."""
+
+    @abstractmethod
+    def receive(self) -> Answer | None:
+        """Return the answer to what was sent, when there is something to read; None where there is more to come.
+
+        It raises what `ask` does.
+        """
+
+    @abstractmethod
+    def number(self) -> int:
+        """Return by which number the server knows it."""
+
+    @abstractmethod
     def fileno(self) -> int:
         """Return the file descriptor of its socket."""
 
     @abstractmethod
     def close(self) -> None:
         """Close it. Closing twice is harmless."""
+
+    def abandon(self) -> None:
+        """Let go of it in a forked child, without a word to the server: it is the parent's."""
+        if self.closed:
+            return
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self.fileno())  # so that the socket ends with the parent
+        os.close(nothing)
+        self.close()
 
     def is_sound(self) -> bool:
         """Say whether it can be used: an idle connection from which there is something to read has ended."""
@@ -98,3 +129,14 @@ def asked(connection: Connection, statement: str, values: tuple[Any, ...], make:
     except NoTable:
         connection.run(make)
         return connection.ask(statement, values)
+
+
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for connection in list(_open):
+        connection.abandon()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ringfence import _mysql
@@ -15,6 +17,9 @@ from ringfence.locks.stores.sql.connection import (
     read_only,
     unanswered,
 )
+
+_QUERY = 3
+_MULTI_STATEMENTS = 1 << 16
 
 _NO_TABLE = 1146
 _NO_RIGHT = (1044, 1142, 1143)
@@ -39,20 +44,35 @@ class MariaConnection(Connection):
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._opened = _mysql.connect(url, timeout=timeout, answer=timeout)
+        self._opened = _mysql.connect(url, timeout=timeout, answer=timeout, flags=_MULTI_STATEMENTS)
+        super().__init__(timeout)
 
     def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:
-        """Carry out one statement, with `%s` for each value: a string or an integer."""
-        try:
-            with self._opened.cursor(_mysql.tuples()) as cursor:
-                cursor.execute(statement, values)
-                rows = [tuple(map(text, row)) for row in cursor.fetchall()]
-                return Answer(rows, cursor.rowcount, cursor.lastrowid or 0)
-        except _mysql.errors() as error:
-            raise self._failure(error) from error
-        except BaseException:
-            self.close()
-            raise
+        """Carry out one statement, with `%s` for each value: a string or an integer.
+
+        Of several statements with `;` between them, the answer to the last one counts.
+        """
+        self.send(statement, values)
+        return self.receive()
+
+    def send(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """Have one statement carried out that may take long."""
+        with self._translating(), self._opened.cursor() as cursor:
+            self._opened._execute_command(_QUERY, cursor.mogrify(statement, values))
+
+    def receive(self) -> Answer:
+        """Return the answer to what was sent, when there is something to read."""
+        with self._translating():
+            self._opened._read_query_result()
+            while self._opened._result.has_next:
+                self._opened._read_query_result()
+            result = self._opened._result
+        rows = [tuple(map(text, row)) for row in result.rows or ()]
+        return Answer(rows, result.affected_rows, result.insert_id or 0)
+
+    def number(self) -> int:
+        """Return the id of its thread in the server."""
+        return int(self._opened.thread_id())
 
     def run(self, script: str) -> None:
         """Carry out a statement without values; each that defines a table is a transaction of its own here."""
@@ -66,6 +86,16 @@ class MariaConnection(Connection):
         """Close it, without a word to the server, which may not listen. Closing twice is harmless."""
         self.closed = True
         self._opened._force_close()
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except _mysql.errors() as error:
+            raise self._failure(error) from error
+        except BaseException:  # an interrupt leaves an answer unread
+            self.close()
+            raise
 
     def _failure(self, error: Any) -> StoreError:
         code = error.args[0] if error.args else 0

@@ -8,11 +8,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from ringfence import _mysql, _postgresql
 from ringfence.errors import InvalidValue
 from ringfence.locks.stores import LockStore
-from ringfence.locks.stores.sql import row_dialects
+from ringfence.locks.stores.sql import row_dialects, session_dialects
+from ringfence.locks.stores.sql.mariadb import MariaConnection
+from ringfence.locks.stores.sql.postgresql import PostgresConnection
 from ringfence.locks.stores.sql.row_store import RowStore
+from ringfence.locks.stores.sql.session_store import SessionStore
 
 SCHEMES = (*_postgresql.SCHEMES, *_mysql.SCHEMES)
-MODES = ("row",)
+MODES = ("row", "session")
 
 
 def open_sql_store(url: str) -> LockStore:
@@ -22,17 +25,26 @@ def open_sql_store(url: str) -> LockStore:
         BackendUnavailable: the driver is not installed.
         InvalidValue: the driver does not understand the URL, or the mode is unknown.
     """
-    _, rest = without_mode(url)
-    postgresql = urlsplit(url).scheme in _postgresql.SCHEMES
-    if postgresql:
-        from ringfence.locks.stores.sql.postgresql import PostgresConnection
+    mode, rest = without_mode(url)
+    if urlsplit(url).scheme in _postgresql.SCHEMES:
+        return _in_postgresql(mode, rest)
+    return _in_mariadb(mode, rest)
 
-        _postgresql.parse(rest)
-        return RowStore(partial(PostgresConnection, rest), row_dialects.POSTGRESQL)
-    from ringfence.locks.stores.sql.mariadb import MariaConnection
 
-    _mysql.parse(rest)
-    return RowStore(partial(MariaConnection, rest), row_dialects.MARIADB)
+def _in_postgresql(mode: str, url: str) -> LockStore:
+    _postgresql.parse(url)
+    if mode == "row":
+        return RowStore(partial(PostgresConnection, url), row_dialects.POSTGRESQL)
+    connect = partial(PostgresConnection, url, prepares=True)
+    return SessionStore(connect, session_dialects.POSTGRESQL, session_dialects.number_key)
+
+
+def _in_mariadb(mode: str, url: str) -> LockStore:
+    database = _mysql.parse(url).get("database", "")
+    connect = partial(MariaConnection, url)
+    if mode == "row":
+        return RowStore(connect, row_dialects.MARIADB)
+    return SessionStore(connect, session_dialects.MARIADB, partial(session_dialects.text_key, database))
 
 
 def without_mode(url: str) -> tuple[str, str]:

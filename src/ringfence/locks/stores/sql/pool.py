@@ -59,7 +59,6 @@ class Pool:
 
     def forked(self) -> None:
         """Start afresh in a forked child: the connections are the parent's."""
-        _inherited.extend(self._idle)
         self._start()
 
     def _start(self) -> None:
@@ -92,8 +91,6 @@ class Pool:
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-_inherited: list[Connection] = []
-"""What belongs to the parent of this process: neither used nor closed here, for closing tells the server."""
 
 
 def _forked() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ringfence import _postgresql
@@ -34,6 +36,7 @@ _FIELDS = (ord("C"), ord("M"))
 
 _TEXT = 25
 _INTEGER = 20
+_TRUTH = 16
 _INTEGERS = (20, 21, 23)
 
 
@@ -43,27 +46,54 @@ class PostgresConnection(Connection):
     Args:
         url: `postgresql://…`, with the options of libpq.
         timeout: seconds to wait for it, and for each answer.
+        prepares: whether each statement is parsed once; not behind a pooler.
 
     Raises:
         BackendUnavailable: psycopg is not installed, or the server cannot be reached.
         InvalidValue: libpq does not understand the URL.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, *, prepares: bool = False) -> None:
         self._opened = _postgresql.connect(url, timeout=timeout)
-        self._timeout = timeout
         self._line = self._opened.pgconn
         self._line.nonblocking = 1
         self._poll = select.poll()
         self._poll.register(self._line.socket, select.POLLIN)
+        self._prepared: dict[str, bytes] | None = {} if prepares else None
+        super().__init__(timeout)
 
     def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:
         """Carry out one statement, with `%s` for each value: a string or an integer."""
-        return self._carried_out(lambda: self._line.send_query_params(numbered(statement), *bound(values)))
+        if self._prepared is None:
+            return self._carried_out(
+                lambda: self._line.send_query_params(numbered(statement), *bound(values))
+            )
+        texts, kinds = bound(values)
+        known = self._prepare(self._prepared, statement, kinds)
+        return self._carried_out(lambda: self._line.send_query_prepared(known, texts))
 
     def run(self, script: str) -> None:
         """Carry out statements without values in one transaction."""
         self._carried_out(lambda: self._line.send_query(script.encode()))
+
+    def send(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """Have one statement carried out that may take long."""
+        with self._giving_up():
+            self._line.send_query_params(numbered(statement), *bound(values))
+            self._flush(now() + self.timeout)
+
+    def receive(self) -> Answer | None:
+        """Return the answer to what was sent, when there is something to read; None where there is more to come."""
+        with self._giving_up():
+            self._line.consume_input()
+            if self._line.is_busy():
+                return None
+            result = self._result(now() + self.timeout)
+        return self._read(result)
+
+    def number(self) -> int:
+        """Return the process id of its backend."""
+        return int(self._line.backend_pid)
 
     def fileno(self) -> int:
         """Return the file descriptor of its socket."""
@@ -74,15 +104,28 @@ class PostgresConnection(Connection):
         self.closed = True
         self._opened.close()
 
+    def _prepare(self, prepared: dict[str, bytes], statement: str, kinds: list[int]) -> bytes:
+        name = prepared.get(statement, b"ringfence%d" % len(prepared))
+        if statement not in prepared:
+            self._carried_out(lambda: self._line.send_prepare(name, numbered(statement), kinds))
+            prepared[statement] = name
+        return name
+
     def _carried_out(self, send: Any) -> Answer:
+        with self._giving_up():
+            send()
+            result = self._result(now() + self.timeout)
+        return self._read(result)
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """Close the connection when it breaks, is silent for too long, or an interrupt leaves an answer unread."""
         try:
             with _postgresql.translating(committing=True):
-                send()
-                result = self._result(now() + self._timeout)
+                yield
         except BaseException:
             self.close()
             raise
-        return self._read(result)
 
     def _result(self, until: float) -> Any:
         """Return the last result of what was sent."""
@@ -96,17 +139,20 @@ class PostgresConnection(Connection):
 
     def _receive(self, until: float) -> None:
         """Wait until the next result can be had."""
-        while self._line.flush():
-            self._await(select.POLLIN | select.POLLOUT, until)
-            self._line.consume_input()
+        self._flush(until)
         while self._line.is_busy():
             self._await(select.POLLIN, until)
+            self._line.consume_input()
+
+    def _flush(self, until: float) -> None:
+        while self._line.flush():
+            self._await(select.POLLIN | select.POLLOUT, until)
             self._line.consume_input()
 
     def _await(self, events: int, until: float) -> None:
         self._poll.modify(self._line.socket, events)
         if not self._poll.poll(max(until - now(), 0.0) * 1000):
-            raise unanswered("PostgreSQL", f"in {self._timeout} s")
+            raise unanswered("PostgreSQL", f"in {self.timeout} s")
 
     def _read(self, result: Any) -> Answer:
         if is_error(result):
@@ -153,6 +199,8 @@ def value(text: bytes | None, kind: int) -> Any:
     """Return a value that was received."""
     if text is None:
         return None
+    if kind == _TRUTH:
+        return text == b"t"
     return int(text) if kind in _INTEGERS else text.decode()
 
 

@@ -8,7 +8,6 @@ another connection of a pooler. A lock that nobody waits for is taken and given 
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -21,7 +20,7 @@ from ringfence.locks.stores.listening import Listening
 from ringfence.locks.stores.sql.connection import Answer, Connection, Denied, asked
 from ringfence.locks.stores.sql.pool import Pool
 from ringfence.locks.stores.sql.row_dialects import RowDialect
-from ringfence.locks.stores.sql.state import NOBODY, Held, Place, State, by_name
+from ringfence.locks.stores.sql.state import NOBODY, Held, Place, State, by_name, micros
 from ringfence.locks.waiter import Waiter
 from ringfence.protocol import now
 
@@ -224,11 +223,6 @@ def read(moment: int, version: int | None, last: int, *columns: object) -> tuple
 def key(name: str) -> tuple[str, int]:
     """Return what names the row of a lock; a shared one and a plain one of the same name have each their own."""
     return str(name), int(isinstance(name, Shared))
-
-
-def micros(seconds: float) -> int:
-    """Return seconds in microseconds, rounded up, so that no lease ends early."""
-    return math.ceil(seconds * 1e6)
 
 
 def patience(position: int, waited: float) -> float:

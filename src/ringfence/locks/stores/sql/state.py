@@ -7,6 +7,7 @@ plain statement, and the rest as JSON. Times are microseconds since 2020 on the 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -192,3 +193,8 @@ class State:
 def by_name(holders: Sequence[Holder]) -> list[Holder]:
     """Return leases as they are listed: by name, then by fence."""
     return sorted(holders, key=lambda holder: (holder.name, holder.fence))
+
+
+def micros(seconds: float) -> int:
+    """Return seconds in microseconds, rounded up, so that no lease ends early."""
+    return math.ceil(seconds * 1e6)
