@@ -58,7 +58,8 @@ class LockManager:
         - `redis+sentinel://host:port,host:port/name`: the primary that Sentinels know by that name, whichever it is.
         - `redis+cluster://host:port,host:port`: a Redis Cluster, of which some nodes are named; or `rediss+cluster:`.
         - `redis+quorum://host:port,host:port,host:port`: a majority of independent servers; or `rediss+quorum:`.
-        - `postgresql://`, `mariadb://`, `mysql://`: rows of a table in that database, which is made when missing.
+        - `postgresql://`, `mariadb://`, `mysql://`: rows of a table in that database, which is made when missing; with
+          `?mode=session` advisory locks, which end with the connection.
         - `etcd://host:port,host:port/prefix`, `etcds://` (TLS): etcd; its keys begin with the prefix, else `ringfence`.
         - `zookeeper://name:password@host:port,host:port/path?session=15`: ZooKeeper, where only the hosts have to be
           named; a lease lasts at most 0.8 of the session, which is in seconds.

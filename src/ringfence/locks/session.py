@@ -157,8 +157,9 @@ class Session:
         Any thread may call this, that of a driver too: no callback is called from here.
         """
         moment = now()
-        for claim in self.table.leases() if claims is None else claims:
-            if claim in self.table:
+        lost = None if claims is None else {claim[:3] for claim in claims}  # as the store knows them
+        for claim in self.table.leases():
+            if lost is None or claim[:3] in lost:
                 self.table.add(claim, moment)
         self.notice_from_outside(moment)
 

@@ -37,3 +37,26 @@ def empty(url: str) -> None:
 def through(proxy: Proxy, server: SingleServer, options: str = "") -> str:
     """Return the URL of a server that leads through a proxy."""
     return server.url.replace(f":{server.port}/", f":{proxy.port}/") + options
+
+
+def end_all_others(server: SingleServer) -> None:
+    """End all connections of clients but the one that asks for it."""
+    if server.needed.kind == "postgresql":
+        ask(
+            server.url,
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        )
+        return
+    here = "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND user = 'root'"
+    for (number,) in ask(server.url, here):
+        ask(server.url, f"KILL {number}")
+
+
+def in_transaction(server: SingleServer) -> int:
+    """Return how many connections are in a transaction and do nothing."""
+    if server.needed.kind == "postgresql":
+        where = "pg_stat_activity WHERE state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
+    else:
+        where = "information_schema.innodb_trx WHERE trx_query IS NULL"
+    return int(ask(server.url, f"SELECT count(*) FROM {where}")[0][0])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ringfence.cli import main
-from ringfence.errors import BackendUnavailable, InvalidValue, StoreError
+from ringfence.errors import BackendUnavailable, InvalidValue, LeaseLost, StoreError
 from ringfence.locks.manager import LockManager
 from ringfence.locks.opening import open_store
 from ringfence.locks.stores.sql.opening import without_mode
@@ -20,6 +20,7 @@ from ringfence.testing.servers.single import SingleServer
 from tests.locks.sql.tables import ask, empty
 
 SERVERS = pytest.mark.servers
+MODES = [("", "ringfence_lock"), ("?mode=session", "ringfence_session")]
 URLS = [
     "postgresql://u:secret@127.0.0.1:{}/x",
     "mariadb://u:secret@127.0.0.1:{}/x",
@@ -47,8 +48,8 @@ def test_a_server_that_is_not_there_is_said_to_be_unavailable(url: str) -> None:
     [
         ("postgresql://x@127.0.0.1/x?nonsense=1", "libpq"),
         ("mariadb://x@127.0.0.1/x?nonsense=1", "nonsense"),
-        ("postgresql://x@127.0.0.1/x?mode=fast", "one of row"),
-        ("mysql://x@127.0.0.1/x?mode=", "one of row"),
+        ("postgresql://x@127.0.0.1/x?mode=fast", "one of row, session"),
+        ("mysql://x@127.0.0.1/x?mode=", "one of row, session"),
     ],
 )
 def test_a_url_that_cannot_be_right_is_refused(url: str, what: str) -> None:
@@ -61,17 +62,19 @@ def test_the_mode_is_taken_out_of_the_url() -> None:
         "row",
         "postgresql://u@h/d?sslmode=require",
     )
+    assert without_mode("mariadb://u@h/d?mode=session") == ("session", "mariadb://u@h/d")
     assert without_mode("mariadb://u@h/d") == ("row", "mariadb://u@h/d")
     assert without_mode("mysql:///d?unix_socket=%2Fs") == ("row", "mysql:///d?unix_socket=%2Fs")
 
 
 @SERVERS
-def test_several_may_make_the_table_at_once(server: SingleServer, name: str) -> None:
+@pytest.mark.parametrize("options", ["", "?mode=session"])
+def test_several_may_make_the_table_at_once(server: SingleServer, name: str, options: str) -> None:
     start = threading.Barrier(6)
     fences: list[int | None] = []
 
     def take(number: int) -> None:
-        with closing(open_store(server.url)) as store:
+        with closing(open_store(server.url + options)) as store:
             start.wait(60)
             fences.append(store.grant(f"{name}{number}", "me", 60.0))
 
@@ -108,30 +111,38 @@ def database(server: SingleServer) -> str:
 
 
 @SERVERS
-def test_who_may_not_make_the_table_is_told_how_to_have_it_made(server: SingleServer, name: str) -> None:
+@pytest.mark.parametrize(("options", "table"), MODES)
+def test_who_may_not_make_the_table_is_told_how_to_have_it_made(
+    server: SingleServer, name: str, options: str, table: str
+) -> None:
     empty(server.url)
-    with somebody(server, database(server)) as url, closing(open_store(url)) as store:
-        with pytest.raises(StoreError, match="CREATE TABLE IF NOT EXISTS ringfence_lock") as error:
+    with somebody(server, database(server)) as url, closing(open_store(url + options)) as store:
+        with pytest.raises(StoreError, match=f"CREATE TABLE IF NOT EXISTS {table}") as error:
             store.grant(name, "me", 60.0)
-        ask(server.url, "CREATE" + str(error.value).partition("CREATE")[2])
-        with pytest.raises(StoreError, match="SELECT, INSERT and UPDATE on the table ringfence_lock"):
+        ask(server.url, str(error.value).partition("made by:\n")[2])
+        with pytest.raises(StoreError, match=f"SELECT, INSERT and UPDATE on the\\s+table {table}"):
             store.grant(name, "me", 60.0)
 
 
 @SERVERS
-def test_three_rights_are_enough(server: SingleServer, name: str) -> None:
-    with closing(open_store(server.url)) as store:
+@pytest.mark.parametrize(("options", "table"), MODES)
+def test_three_rights_are_enough(server: SingleServer, name: str, options: str, table: str) -> None:
+    with closing(open_store(server.url + options)) as store:
         store.grant(name, "other", 60.0)
-    rights = "SELECT, INSERT, UPDATE ON ringfence_lock"
-    with somebody(server, database(server), rights) as url, LockManager.from_url(url) as manager:
-        assert manager.lock(name).acquire(blocking=False) is None
-        with manager.lock(name + "free") as lease:
-            lease.extend()
+        rights = f"SELECT, INSERT, UPDATE ON {table}"
+        with (
+            somebody(server, database(server), rights) as url,
+            LockManager.from_url(url + options) as manager,
+        ):
+            assert manager.lock(name).acquire(blocking=False) is None
+            with manager.lock(name + "free") as lease:
+                lease.extend()
 
 
 @SERVERS
-def test_a_closed_store_is_closed(server: SingleServer, name: str) -> None:
-    store = open_store(server.url)
+@pytest.mark.parametrize("options", ["", "?mode=session"])
+def test_a_closed_store_is_closed(server: SingleServer, name: str, options: str) -> None:
+    store = open_store(server.url + options)
     store.grant(name, "me", 60.0)
     store.close()
     with pytest.raises(StoreError, match="closed"):
@@ -139,14 +150,28 @@ def test_a_closed_store_is_closed(server: SingleServer, name: str) -> None:
 
 
 @SERVERS
-def test_the_command_line_knows_them(server: SingleServer, name: str, capfd: Any) -> None:
-    with LockManager.from_url(server.url) as manager:
+@pytest.mark.parametrize("options", ["", "?mode=session"])
+def test_the_command_line_breaks_a_lock(server: SingleServer, name: str, options: str, capfd: Any) -> None:
+    url = server.url + options
+    with LockManager.from_url(url) as manager, LockManager.from_url(url) as other:
         lease = manager.lock(name, ttl=60).acquire()
         assert lease is not None
-        assert main(["lock", "list", "--url", server.url]) == 0
-        assert f"{name} " in capfd.readouterr().out
-        assert main(["lock", "break", name, "--url", server.url, "--yes"]) == 0
+        assert main(["lock", "break", name, "--url", url, "--yes"]) == 0
         assert str(lease.fence) in capfd.readouterr().out
-        assert lease.release() is False
-    assert main(["lock", "run", name, "--url", server.url, "--", "sh", "-c", "echo $FENCE"]) == 0
+        with pytest.raises(LeaseLost):
+            lease.extend()
+        with other.lock(name) as later:
+            assert later.fence > lease.fence
+
+
+@SERVERS
+@pytest.mark.parametrize("options", ["", "?mode=session"])
+def test_the_command_line_knows_them(server: SingleServer, name: str, options: str, capfd: Any) -> None:
+    url = server.url + options
+    with LockManager.from_url(url) as manager:
+        lease = manager.lock(name, ttl=60).acquire()
+        assert lease is not None
+        assert main(["lock", "list", "--url", url]) == 0
+        assert f"{name} " in capfd.readouterr().out
+    assert main(["lock", "run", name, "--url", url, "--", "sh", "-c", "echo $FENCE"]) == 0
     assert int(capfd.readouterr().out) > lease.fence

@@ -13,7 +13,7 @@ from ringfence.locks.manager import LockManager
 from ringfence.locks.opening import open_store
 from ringfence.testing.proxy import TO_CLIENT, TO_SERVER, Proxy
 from ringfence.testing.servers.single import SingleServer
-from tests.locks.sql.tables import ask, through
+from tests.locks.sql.tables import ask, end_all_others, in_transaction, through
 from tests.locks.waiters import (
     PATIENCE,
     Waiter,
@@ -160,20 +160,6 @@ def test_backends_that_are_ended_are_replaced(server: SingleServer, name: str) -
         assert lease.release() is True
 
 
-def end_all_others(server: SingleServer) -> None:
-    """End all connections of clients but the one that asks for it."""
-    if server.needed.kind == "postgresql":
-        ask(
-            server.url,
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
-        )
-        return
-    here = "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND user = 'root'"
-    for (number,) in ask(server.url, here):
-        ask(server.url, f"KILL {number}")
-
-
 def test_the_lock_of_a_killed_process_goes_to_the_next_after_its_ttl(server: SingleServer, name: str) -> None:
     with holding(server.url, name, 2.0) as (holder, pipe), LockManager.from_url(server.url) as manager:
         fence = pipe.recv()
@@ -251,12 +237,3 @@ def test_no_connection_is_left_in_a_transaction(server: SingleServer, name: str)
             assert in_transaction(server) == 0
         waiter.granted()
         until(lambda: in_transaction(server) == 0, "a transaction is open")
-
-
-def in_transaction(server: SingleServer) -> int:
-    """Return how many connections are in a transaction and do nothing."""
-    if server.needed.kind == "postgresql":
-        where = "pg_stat_activity WHERE state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
-    else:
-        where = "information_schema.innodb_trx WHERE trx_query IS NULL"
-    return int(ask(server.url, f"SELECT count(*) FROM {where}")[0][0])

@@ -69,7 +69,7 @@ class Sessions(LockStoreSuite):
 def has_heard(store: SessionStore) -> bool:
     """Say whether a store knows of all grants that the server has made to it."""
     waiting = list(store._places.values())
-    return all(store._watch(place.claim.name)[0] != place.line.number for place in waiting)
+    return all(store._view.watch(place.claim.name)[0] != place.line.number for place in waiting)
 
 
 def is_tended(store: SessionStore) -> bool:

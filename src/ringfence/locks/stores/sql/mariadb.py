@@ -19,7 +19,8 @@ from ringfence.locks.stores.sql.connection import (
 )
 
 _QUERY = 3
-_MULTI_STATEMENTS = 1 << 16
+_FLAGS = 1 << 1 | 1 << 16
+"""A row that is found counts as changed; several statements may be sent at once."""
 
 _NO_TABLE = 1146
 _NO_RIGHT = (1044, 1142, 1143)
@@ -44,7 +45,7 @@ class MariaConnection(Connection):
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._opened = _mysql.connect(url, timeout=timeout, answer=timeout, flags=_MULTI_STATEMENTS)
+        self._opened = _mysql.connect(url, timeout=timeout, answer=timeout, flags=_FLAGS)
         super().__init__(timeout)
 
     def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:

@@ -48,6 +48,11 @@ class SessionDialect:
     lives: str
     end: str
 
+    @property
+    def strike_out(self) -> str:
+        """Return the statement that takes a holder out of its row. Values: name, owner, fence."""
+        return "UPDATE ringfence_session SET owner = '' WHERE name = %s AND owner = %s AND fence = %s"
+
     def renew(self, count: int) -> str:
         """Return the statement that extends so many leases. Values: ttl, and name, owner and fence of each."""
         return (

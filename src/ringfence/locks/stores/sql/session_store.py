@@ -16,22 +16,21 @@ from contextlib import suppress
 from itertools import groupby
 from select import POLLIN
 
-from ringfence.errors import StoreError, StoreTimeout
+from ringfence.errors import StoreError
 from ringfence.locks import rules
 from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.listening import Listening
 from ringfence.locks.stores.sql.connection import Connection
 from ringfence.locks.stores.sql.keeper import Keeper
 from ringfence.locks.stores.sql.lines import Hold, Line, Place
-from ringfence.locks.stores.sql.session_dialects import GRACE, SessionDialect
-from ringfence.locks.stores.sql.sessions import Sessions
-from ringfence.locks.stores.sql.state import by_name, micros
+from ringfence.locks.stores.sql.session_dialects import SessionDialect
+from ringfence.locks.stores.sql.session_view import GLANCE, View
+from ringfence.locks.stores.sql.sessions import Sessions, weakly
+from ringfence.locks.stores.sql.state import micros
 from ringfence.locks.waiter import Waiter
 from ringfence.protocol import now
 
 _BATCH = 500
-_GLANCE = 0.001
-_SOON = 0.05
 
 
 class SessionStore(Listening):
@@ -70,6 +69,7 @@ class SessionStore(Listening):
         self._sessions = Sessions(
             lambda: connect(timeout), dialect, timeout, weakly(self._attend), weakly(self._lost)
         )
+        self._view = View(self._sessions, dialect, lambda name: self._key(name), timeout)
         self._start()
         weakref.finalize(self, self._sessions.close)
         _stores.add(self)
@@ -84,13 +84,13 @@ class SessionStore(Listening):
         hold = self._living(name)
         if hold is not None and hold.claim.owner == owner:
             self._extend(hold.line, ttl, [hold])
-            return hold.claim.fence
+            return self._granted(hold.claim)
         claim = Claim(name, owner, 0, ttl)
         fence = self._take(claim, fences)
         if fence is not None:
             return fence
-        _, again = self._watch(name)
-        return self._line_up(claim, fences, again) if queue else None
+        _, again = self._view.watch(name)
+        return self._line_up(claim, fences, self._clock() + again) if queue else None
 
     def look(self, name: str, owner: str, waiter: Waiter) -> Push | float:
         """Have `waiter` woken when the lock is granted to `owner`; return when it is time to ask again."""
@@ -109,12 +109,15 @@ class SessionStore(Listening):
             mine = sorted(((ttl, hold) for hold, ttl in found if hold.line is line), key=lambda one: one[0])
             for ttl, group in groupby(mine, key=lambda one: one[0]):
                 self._extend(line, ttl, [hold for _, hold in group])
-        return [hold is not None for hold in holds]
+        return [hold is not None and self._holds.get(hold.claim.name) is hold for hold in holds]
 
     def release(self, name: str, owner: str, fence: int) -> bool:
-        """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
+        """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did.
+
+        Another process is made to let go of it when it renews its lease.
+        """
         hold = self._held(name, owner, fence)
-        return hold is not None and self._let_go(hold)
+        return self._let_go(hold) if hold is not None else self._view.strike_out(name, owner, fence)
 
     def withdraw(self, name: str, owner: str) -> None:
         """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
@@ -127,25 +130,11 @@ class SessionStore(Listening):
 
     def status(self, name: str) -> Status:
         """Return who holds a lock; the databases do not tell who waits."""
-        until = now() + self._timeout
-        while True:
-            rows = self._sessions.ask_main(self._dialect.holder, name, self._key(name)).rows
-            if not rows:
-                return Status((), ())
-            session, noted, owner, fence, left = rows[0]
-            if session == noted:
-                held = (Holder(name, owner, fence, left / 1e6),) if left > 0 else ()
-                return Status(held, ())
-            if now() > until:
-                raise StoreTimeout(f"{name!r} is changing hands; ask again")
-            time.sleep(_GLANCE)  # who was granted it just now is about to be noted
+        return self._view.status(name)
 
     def leases(self) -> list[Holder]:
         """Return all leases there are, by name."""
-        rows = self._sessions.ask_main(self._dialect.leases).rows
-        return by_name(
-            [Holder(name, owner, fence, left / 1e6) for name, owner, fence, left in rows if left > 0]
-        )
+        return self._view.leases()
 
     def close(self) -> None:
         """Close the connections, and with them end all that is held. Closing twice is harmless."""
@@ -215,18 +204,24 @@ class SessionStore(Listening):
         return hold
 
     def _take(self, claim: Claim, fences: int) -> int | None:
-        """Take the lock if it is free; a second lock of the same key would be granted, so it is not asked for."""
+        """Take the lock if it is free. A session is granted what it has already, so that is not asked for again."""
         line, key = self._sessions.main(), self._key(claim.name)
         with line.asking:
-            if line.has_key(key):
+            if claim.name in line.holds:
                 return None
             try:
                 rows = self._sessions.ask(line, self._dialect.take, *self._wanted(claim, fences)).rows
             except StoreError:
-                if not line.connection.closed:  # it may have been locked before the rest failed
-                    self._sessions.ask(line, self._dialect.unlock, claim.name, key)
+                self._undo(line, claim.name, key)
                 raise
             return self._hold(claim, line, rows[0][0]).claim.fence if rows else None
+
+    def _undo(self, line: Line, name: str, key: object) -> None:
+        """Unlock what may have been locked before the rest of the statement failed."""
+        if line.has_key(key):  # that of another name with the same key would be unlocked
+            self._sessions.drop(line)
+        elif not line.connection.closed:
+            self._sessions.ask(line, self._dialect.unlock, name, key)
 
     def _wanted(self, claim: Claim, fences: int) -> tuple[object, ...]:
         key = self._key(claim.name)
@@ -241,14 +236,21 @@ class SessionStore(Listening):
         return hold
 
     def _extend(self, line: Line, ttl: float, holds: Sequence[Hold]) -> None:
-        """Extend what is held on a connection: that it answers says that it is."""
+        """Extend what is held on a connection, and let go of what was struck out of its row."""
         for start in range(0, len(holds), _BATCH):
             batch = holds[start : start + _BATCH]
             values = [part for hold in batch for part in hold.claim[:3]]
             with line.asking:
-                self._sessions.ask(line, self._dialect.renew(len(batch)), micros(ttl), *values)
-            for hold in batch:
-                hold.until = max(hold.until, self._clock() + ttl)
+                statement = self._dialect.renew(len(batch))
+                changed = self._sessions.ask(line, statement, micros(ttl), *values).changed
+            if changed == len(batch):
+                for hold in batch:
+                    hold.until = max(hold.until, self._clock() + ttl)
+            elif len(batch) == 1:
+                self._let_go(batch[0])
+            else:
+                for hold in batch:
+                    self._extend(line, ttl, [hold])
 
     def _let_go(self, hold: Hold) -> bool:
         """Unlock, and say whether the lease was not over yet."""
@@ -264,30 +266,17 @@ class SessionStore(Listening):
             self._sessions.give_back(line)
         return held
 
-    def _watch(self, name: str) -> tuple[int | None, float]:
-        """Return which session has a lock, and when to ask again: when its lease is over, and it must have given up.
-
-        The session of one that did not is ended.
-        """
-        rows = self._sessions.ask_main(self._dialect.holder, name, self._key(name)).rows
-        session, noted, _, _, left = rows[0] if rows else (None, None, None, None, 0)
-        if session is None or session != noted:  # it is changing hands
-            return session, self._clock() + _SOON
-        if left < -GRACE and session not in {line.number for line in self._sessions.all()}:
-            with suppress(StoreError):  # it has ended, or belongs to another user
-                self._end(session)
-        return session, self._clock() + max(min((left + GRACE) / 1e6, rules.ASK_AGAIN), _SOON)
-
     def _stay(self, place: Place) -> int | None:
         """Keep a place; return the fence if the lock was granted meanwhile."""
         place.until = self._clock() + rules.PLACE
         until = now() + self._timeout
         while place.line.place is place and now() < until:
-            session, place.again = self._watch(place.claim.name)
+            session, again = self._view.watch(place.claim.name)
+            place.again = self._clock() + again
             if session not in (None, place.line.number):
                 break
             self._hear(place.line)  # the answer is on its way
-            time.sleep(_GLANCE)
+            time.sleep(GLANCE)
         return self._granted(place.claim)
 
     def _line_up(self, claim: Claim, fences: int, again: float) -> int | None:
@@ -303,20 +292,12 @@ class SessionStore(Listening):
             with self._lock:
                 self._places[claim.name, claim.owner] = line.place = place
         self._attend()
-        self._await_place(place)
+        self._view.await_place(place)
         return self._granted(claim)
 
     def _granted(self, claim: Claim) -> int | None:
         hold = self._holds.get(claim.name)
         return hold.claim.fence if hold is not None and hold.claim.owner == claim.owner else None
-
-    def _await_place(self, place: Place) -> None:
-        """Return when the server has put it into the queue, or granted the lock."""
-        until = now() + self._timeout
-        while place.line.place is place and now() < until:
-            if self._sessions.ask_main(self._dialect.waits, place.line.number).rows:
-                return
-            time.sleep(_GLANCE)
 
     def _hear(self, line: Line) -> None:
         """Read what came on a connection: a grant, or its end."""
@@ -361,15 +342,8 @@ class SessionStore(Listening):
                 return
             self._forget(place)
             with suppress(StoreError):  # closing it will do, if that is heard
-                self._end(line.number)
+                self._view.end(line.number)
         self._sessions.drop(line)
-
-    def _end(self, session: int) -> None:
-        """End a session, and return when it has let go of its locks."""
-        until = now() + self._timeout
-        self._sessions.ask_main(self._dialect.end, session)
-        while self._sessions.ask_main(self._dialect.lives, session).rows and now() < until:
-            time.sleep(_GLANCE)
 
     def _lost(self, line: Line) -> None:
         """Tell of what was held on a connection that ended, and let who waited on it ask again."""
@@ -383,18 +357,6 @@ class SessionStore(Listening):
         claims = [hold.claim for hold in holds]
         if claims and self.on_lost is not None:
             self.on_lost(claims)
-
-
-def weakly(method: Callable[..., None]) -> Callable[..., None]:
-    """Return what calls a method for as long as its object lives, without keeping that alive."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments: object) -> None:
-        alive = reference()
-        if alive is not None:
-            alive(*arguments)
-
-    return call
 
 
 _stores: weakref.WeakSet[SessionStore] = weakref.WeakSet()

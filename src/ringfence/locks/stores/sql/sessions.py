@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 
 from ringfence.errors import BackendUnavailable, StoreError, StoreTimeout
@@ -116,6 +117,7 @@ class Sessions:
             OutcomeUnknown: no answer; the connection was given up, and with it all that was held on it.
             StoreError: the statement failed otherwise.
         """
+        self._check_open()
         try:
             return asked(line.connection, statement, values, self._dialect.make)
         except Denied as error:
@@ -154,8 +156,7 @@ class Sessions:
                 line.asking.release()
 
     def _opened(self) -> Line:
-        if self._closed:
-            raise StoreError("the lock store was closed; open a new one")
+        self._check_open()
         try:
             connection = self._connect()
         except BackendUnavailable as error:
@@ -174,8 +175,24 @@ class Sessions:
         self._reached = True
         return Line(connection)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the lock store was closed; open a new one")
+
     def _denied(self, error: StoreError) -> StoreError:
         return StoreError(
             f"the user of the lock store lacks a right ({error}); it needs SELECT, INSERT and UPDATE on the"
             f" table ringfence_session, which is made by:\n{self._dialect.table}"
         )
+
+
+def weakly(method: Callable[..., None]) -> Callable[..., None]:
+    """Return what calls a method for as long as its object lives, without keeping that alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: object) -> None:
+        alive = reference()
+        if alive is not None:
+            alive(*arguments)
+
+    return call
