@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -96,6 +96,26 @@ def _create_request(flags: int) -> Any:
 def sync(client: Any, path: str) -> None:
     """Have the server catch up with its leader before it answers what is asked next."""
     client._call(_driver().protocol.serialization.Sync(path), client.handler.async_result())
+
+
+def watch(client: Any, path: str, gone: Callable[[], object]) -> None:
+    """Have `gone` called by a thread of kazoo when a node is gone, changed, or no longer watched; it must not wait."""
+    request = _driver().protocol.serialization.Exists(path, lambda _: gone())
+    client._call(request, _WhenMissing(gone))
+
+
+class _WhenMissing:
+    """Takes kazoo's answer whether a node is there in the thread that reads it, instead of waking another for it."""
+
+    def __init__(self, gone: Callable[[], object]) -> None:
+        self._gone = gone
+
+    def set(self, stat: Any) -> None:
+        if stat is None:
+            self._gone()
+
+    def set_exception(self, _: Exception) -> None:
+        self._gone()
 
 
 def node_name(text: str) -> str:

@@ -62,9 +62,8 @@ class Waiter:
         self._store = manager._session.store
         self._lock = manager.lock(name, ttl=2.0)  # fits into the shortest session of these tests
         self._thread = threading.Thread(target=self._work)
-        queued = len(self._store.status(name).waiting)
         self._thread.start()
-        wait_until(lambda: len(self._store.status(name).waiting) > queued)
+        wait_until(lambda: self._store.status(name).waiting)
 
     def _work(self) -> None:
         self.lease = self._lock.acquire(timeout=PATIENCE)
@@ -298,6 +297,17 @@ def test_a_server_restarted_with_its_disk_knows_the_holder_and_the_waiter(
         lease.extend()
         assert lease.release() is True
         assert waiter.granted().fence > lease.fence
+
+
+def test_servers_that_lost_their_disk_are_entered_anew(private_server: Any) -> None:
+    """They do not let in a session that has seen more than they have, and never tell it that it is over."""
+    server = private_server(ZooKeeper())
+    with LockManager.from_url(f"{server.url}?session=4") as manager:
+        lease = taken(manager.lock("x", ttl=3.0).acquire())
+        server.restart(keep_disk=False)
+        later = taken(manager.lock("x", ttl=3.0).acquire(timeout=PATIENCE))
+        assert not lease.valid
+        assert later.release() is True
 
 
 def test_a_stopped_server_is_unknown_and_then_there_again(server: ZooKeeper, base: str) -> None:

@@ -12,6 +12,7 @@ import kazoo.client
 import kazoo.security
 import pytest
 
+from ringfence import _zookeeper
 from ringfence.cli import main
 from ringfence.errors import FenceRejected, LeaseLost, StoreError
 from ringfence.locks.guards import ZooKeeperGuard
@@ -156,6 +157,21 @@ def last_transaction(client: Any, path: str) -> int:
     """Make one, and return its number."""
     _, stat = client.create(f"{path}/look", ephemeral=True, sequence=True, include_data=True)
     return int(stat.czxid)
+
+
+def test_the_server_catches_up_with_its_leader_unless_a_write_lets_the_session_outlast_the_lease(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught_up: list[str] = []
+    monkeypatch.setattr(_zookeeper, "sync", lambda client, path: caught_up.append(path))
+    with closing(ZooKeeperStore(url)) as store:
+        for _ in range(3):
+            store.grant("x", "me", 10.0, True)
+        assert caught_up == []
+        store.grant("x", "me", 80.0, True)
+        assert len(caught_up) == 1
+        store.status("x")
+        assert len(caught_up) == 2
 
 
 def test_a_folder_with_strangers_is_none_of_theirs(url: str, path: str, client: Any) -> None:

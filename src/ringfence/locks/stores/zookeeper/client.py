@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,6 +35,7 @@ class Client:
             _inherited.append(self._client)
         self._client = None
         self._silent_since: float | None = None
+        self._wrote = -math.inf
         self._lock = threading.Lock()
 
     def connected(self) -> Any:
@@ -69,6 +71,15 @@ class Client:
                 f"a lease of {ttl:g} s can outlast its session of {agreed:g} s; take a ttl of at most "
                 f"{agreed * SAFE:g} s, or ?session={ttl / SAFE:g}, if the servers (maxSessionTimeout) let you"
             )
+
+    def wrote(self, sent: float) -> None:
+        """Note when something was sent that the leader has answered, whether with yes or no."""
+        self._wrote = max(self._wrote, sent)
+
+    def lasts(self, ttl: float) -> bool:
+        """Say whether the session, as the leader knows it, lasts for longer than a lease that is granted now."""
+        client = self._client
+        return client is not None and now() + ttl <= self._wrote + client.agreed * SAFE
 
     def close(self) -> None:
         """End the session. Closing twice is harmless."""

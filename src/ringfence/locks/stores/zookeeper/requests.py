@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from posixpath import dirname
 from typing import Any
@@ -15,6 +16,7 @@ from ringfence.locks.stores.zookeeper.client import Client
 from ringfence.locks.stores.zookeeper.nodes import Node
 from ringfence.locks.stores.zookeeper.opening import Target
 from ringfence.locks.stores.zookeeper.seat import Seat
+from ringfence.protocol import now
 
 _OWN = _zookeeper.EPHEMERAL | _zookeeper.SEQUENTIAL
 
@@ -38,10 +40,16 @@ class Requests:
         self._place = target.place
         self._client = client
 
-    def line(self, folder: str) -> list[Node]:
-        """Return the line of a lock as the leader has it, which the server at the other end may be behind."""
+    def line(self, folder: str, ttl: float = math.inf) -> list[Node]:
+        """Return the line of a lock.
+
+        The server at the other end may be behind its leader, which may have ended the session; so it first catches
+        up, unless a write that the leader has answered lets the session last for longer than the ttl from now on.
+        That it shows nodes which are gone harms nobody, and those it shows no more are gone.
+        """
         kazoo = self._client.connected()
-        _zookeeper.sync(kazoo, folder)
+        if not self._client.lasts(ttl):
+            _zookeeper.sync(kazoo, folder)
         return nodes.in_line(self._answer(kazoo.get_children_async(folder)) or ())
 
     def make(self, seat: Seat) -> list[Node]:
@@ -52,11 +60,12 @@ class Requests:
         kazoo = self._client.connected()
         text = b"%r" % seat.ttl
         while True:
+            sent = now()
             asked = _zookeeper.create(kazoo, seat.prefix, text, _OWN)
-            children = self._answer(
-                kazoo.get_children_async(seat.folder)
-            )  # it comes after that of the creation
+            listed = kazoo.get_children_async(seat.folder)
+            children = self._answer(listed)  # which comes after the answer to the creation
             made = self._answer(asked)
+            self._client.wrote(sent)
             if made is not None:
                 break
             self._make_folder(kazoo, seat.folder)
@@ -80,17 +89,14 @@ class Requests:
 
     def delete(self, path: str) -> bool:
         """Delete a node; say whether it was there."""
-        return self._answer(self._client.connected().delete_async(path)) is not None
+        sent = now()
+        was_there = self._answer(self._client.connected().delete_async(path)) is not None
+        self._client.wrote(sent)
+        return was_there
 
     def watch(self, path: str, gone: Callable[[], None]) -> None:
         """Have `gone` called by a thread of kazoo when a node is gone, or is no longer watched."""
-
-        def check(asked: Any) -> None:
-            if asked.value is None:
-                gone()
-
-        kazoo = self._client.connected()
-        kazoo.exists_async(path, watch=lambda _: gone()).rawlink(check)
+        _zookeeper.watch(self._client.connected(), path, gone)
 
     def clear(self, seat: Seat, failed: Callable[[], None]) -> None:
         """Have the node of a seat deleted, and `failed` called if it is not known whether it was; wait for nothing."""

@@ -208,7 +208,7 @@ class ZooKeeperStore(Listening):
         """Return the line in which a seat has its node, if it has one still."""
         if not seat.made:
             return self._make(seat)
-        line = self._requests.line(seat.folder)
+        line = self._requests.line(seat.folder, seat.ttl if seat.path else math.inf)
         at = nodes.place(line, seat.owner)
         if at is not None and not seat.path and not self._requests.find(seat, line[at]):
             del line[at]
