@@ -101,8 +101,8 @@ def _raise(outcome: object) -> None:
         raise outcome
 
 
-async def arun(steps: Effects[T]) -> T:
-    """Drive a protocol to its end in this task, and return its result."""
+async def arun(steps: Effects[T], known: list[Any] | None = None) -> T:
+    """Drive a protocol to its end in this task, and return its result; see `run`."""
     resume: Any = steps.send
     value: Any = None
     while True:
@@ -112,7 +112,10 @@ async def arun(steps: Effects[T]) -> T:
             result: T = stop.value
             return result
         try:
-            if type(effect) is Now:
+            if known:
+                value = known.pop(0)
+                _raise(value)
+            elif type(effect) is Now:
                 value = now()
             elif type(effect) is Call:
                 value = getattr(effect.target, effect.operation)(*effect.args)

@@ -11,7 +11,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from ringfence._core.leases import new_owner
 from ringfence.aio.cancelling import CancelOnLost
+from ringfence.aio.cohort import TaskCohort
 from ringfence.aio.waiter import TaskWaiter
 from ringfence.errors import InvalidType, LeaseLost, StoreError
 from ringfence.locks.acquire import Granted
@@ -41,6 +43,24 @@ class LoopSession(Session):
         if asyncio.get_running_loop() is not self._loop:
             self._enter_loop(asyncio.get_running_loop())
         return super().acquiring(name, ttl, timeout)
+
+    async def take_in_task(self, name: str, ttl: float, timeout: float | None) -> Granted | None:
+        """Do what `acquiring` does, in this task."""
+        cohort = self._cohort_for(name)
+        if not isinstance(cohort, TaskCohort) or asyncio.get_running_loop() is not self._loop:
+            return await arun(self.acquiring(name, ttl, timeout))
+        self.check_open()
+        return await cohort.take_in_task(name, new_owner(), ttl, timeout, self.check_open)
+
+    async def give_back_in_task(self, claim: Claim, deadline: float) -> bool:
+        """Do what `releasing` does, in this task."""
+        cohort = self._cohort_for(claim.name)
+        if not isinstance(cohort, TaskCohort):
+            return await arun(self.releasing(claim, deadline))
+        return await cohort.give_back_in_task(claim, deadline)
+
+    def _gathered(self) -> TaskCohort | None:
+        return TaskCohort(self.store, self.table, self._waiter) if self._remote else None
 
     def notice(self, due: float) -> None:
         """Set the timer of the running loop, if something is due before it goes off."""
@@ -116,6 +136,9 @@ def report(message: str, error: Exception) -> None:
 class Lease(BaseLease):
     """A lease held by tasks; any task of the event loop may use it. It is had from `Lock.acquire()`."""
 
+    __slots__ = ()
+    _session: LoopSession
+
     def on_lost(self, callback: Callable[[Self], object]) -> None:
         """Have `callback(lease)` called once by the event loop when the lease is lost; at once if it is already.
 
@@ -156,7 +179,13 @@ class Lease(BaseLease):
             StoreError: the store failed or did not answer. The lease is no longer valid or renewed; calling again
                 tries again, and the ttl ends it anyway.
         """
-        return await arun(self._releasing())
+        if self._is_done():
+            return False
+        deadline = self._end()
+        try:
+            return self._answer(await self._session.give_back_in_task(self._claim, deadline))
+        except StoreError:
+            return self._unanswered()
 
 
 class Lock(BaseLock[Lease]):
@@ -173,9 +202,10 @@ class Lock(BaseLock[Lease]):
     """
 
     _lease = Lease
+    _session: LoopSession
 
     def __init__(
-        self, session: Session, name: str, ttl: float, renew: bool, cancel_on_lost: bool = False
+        self, session: LoopSession, name: str, ttl: float, renew: bool, cancel_on_lost: bool = False
     ) -> None:
         super().__init__(session, name, ttl, renew)
         self._cancel_on_lost = bool(cancel_on_lost)
@@ -193,7 +223,19 @@ class Lock(BaseLock[Lease]):
             InvalidValue: the timeout is negative, or given beside `blocking=False`.
             StoreError: the store failed, or did not answer until the timeout; the lock is not held.
         """
-        return await arun(self._acquiring(check_timeout(blocking, timeout)))
+        waits = None if blocking is True and timeout is None else check_timeout(blocking, timeout)
+        return await self._acquire(waits)
+
+    async def _acquire(self, timeout: float | None) -> Lease | None:
+        """Do what `_acquiring` does, in this task."""
+        granted = await self._session.take_in_task(self._name, self._ttl, timeout)
+        if granted is None:
+            return None
+        try:
+            return Lease(self._session, granted, self._renew)
+        except BaseException:
+            await arun(self._session.withdrawing(granted))
+            raise
 
     async def info(self) -> Status:
         """Return who holds the lock, and who waits for it; see `ringfence.Lock.info`.
@@ -204,7 +246,7 @@ class Lock(BaseLock[Lease]):
         return await arun(self._looking())
 
     async def __aenter__(self) -> Lease:
-        lease = await self.acquire()
+        lease = await self._acquire(None)
         assert lease is not None
         self._entered.push(asyncio.current_task(), lease)
         if self._cancel_on_lost:
@@ -215,7 +257,7 @@ class Lock(BaseLock[Lease]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lease = self._entered.pop(asyncio.current_task(), self._name)
-        block = self._blocks.pop(lease, None)
+        block = self._blocks.pop(lease, None) if self._cancel_on_lost else None
         lost = block is not None and block.leave(error)
         await self._leave(lease, error)
         if lost:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ringfence.aio.locks import Lease, Lock
+from ringfence.aio.locks import Lease, Lock, LoopSession
 from ringfence.locks.arguments import check_seconds, check_timeout
 from ringfence.locks.recipes.election import NOBODY_YET, BaseElection, Leader, fence_of
-from ringfence.locks.session import Session
 from ringfence.protocol import arun
 
 
@@ -23,7 +22,7 @@ class Election(BaseElection[Lease], Lock):
             print(leader.value if leader else "nobody")
     """
 
-    def __init__(self, session: Session, name: str, value: str, ttl: float, cancel_on_lost: bool) -> None:
+    def __init__(self, session: LoopSession, name: str, value: str, ttl: float, cancel_on_lost: bool) -> None:
         super().__init__(session, name, ttl, True, cancel_on_lost)
         self._stand_for(value)
 
@@ -41,7 +40,10 @@ class Election(BaseElection[Lease], Lock):
             InvalidValue: it is negative.
             StoreError: as of `ringfence.Lock.acquire`; this is no candidate any more.
         """
-        return await arun(self._acquiring(check_timeout(True, timeout)))
+        return await self._acquire(check_timeout(True, timeout))
+
+    async def _acquire(self, timeout: float | None) -> Lease | None:
+        return await arun(self._acquiring(timeout))
 
     async def leader(self) -> Leader | None:
         """Return who leads now; None if nobody does.

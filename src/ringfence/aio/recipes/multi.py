@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from ringfence.aio.cancelling import CancelOnLost
-from ringfence.aio.locks import Lease, Lock
+from ringfence.aio.locks import Lease, Lock, LoopSession
 from ringfence.errors import LeaseLost
 from ringfence.locks.arguments import check_timeout
 from ringfence.locks.lock import Entered
 from ringfence.locks.recipes.multi import BaseLeases, BaseMultiLock, released
-from ringfence.locks.session import Session
 from ringfence.protocol import arun
 
 
@@ -38,7 +37,7 @@ class MultiLock(BaseMultiLock[Lease]):
     """
 
     def __init__(
-        self, session: Session, names: Iterable[str], ttl: float, renew: bool, cancel_on_lost: bool
+        self, session: LoopSession, names: Iterable[str], ttl: float, renew: bool, cancel_on_lost: bool
     ) -> None:
         super().__init__(names, lambda name: Lock(session, name, ttl, renew))
         self._cancel_on_lost = bool(cancel_on_lost)

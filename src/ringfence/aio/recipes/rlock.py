@@ -6,10 +6,19 @@ import asyncio
 
 from ringfence.aio.locks import Lease, Lock
 from ringfence.locks.recipes.rlock import BaseEntry, Reentrant
+from ringfence.protocol import arun
 
 
 class Entry(BaseEntry, Lease):
     """One entry of a task into a reentrant lock; see `Lease`."""
+
+    async def release(self) -> bool:
+        """Leave; return whether the lock is, or was, still held. A second call returns False.
+
+        Raises:
+            StoreError: the store failed or did not answer; see `Lease.release`.
+        """
+        return await arun(self._releasing())
 
 
 class RLock(Reentrant[Lease], Lock):
@@ -20,3 +29,6 @@ class RLock(Reentrant[Lease], Lock):
 
     _entry = Entry
     _who = asyncio.current_task
+
+    async def _acquire(self, timeout: float | None) -> Lease | None:
+        return await arun(self._acquiring(timeout))

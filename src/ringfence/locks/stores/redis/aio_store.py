@@ -76,9 +76,10 @@ class AsyncRedisStore:
 
     async def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
-        return bool(
-            await self._ask(self.live() or await self._connected(), requests.release(name, owner, fence))
-        )
+        connection = self.live() or await self._connected()
+        request = requests.release(name, owner, fence)
+        answer = await connection.send(request)
+        return bool(answer if type(answer) is int else await self._resolved(connection, request, answer))
 
     async def withdraw(self, name: str, owner: str) -> None:
         """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
@@ -111,10 +112,12 @@ class AsyncRedisStore:
         if not queue:
             answer = await self._ask(connection, requests.grant(name, owner, ttl, fences))
             return await self._counted(connection, name, owner, answer) if answer > 0 else None
+        request = requests.grant(name, owner, ttl, fences, connection.channel)
         slot = connection.waiters[owner] = TaskSlot()  # before the push can come
         answer = 0
         try:
-            answer = await self._ask(connection, requests.grant(name, owner, ttl, fences, connection.channel))
+            first = await connection.send(request)
+            answer = first if type(first) is int else await self._resolved(connection, request, first)
         finally:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
@@ -133,12 +136,13 @@ class AsyncRedisStore:
         return fence
 
     async def _ask(self, connection: LoopConnection, request: bytes) -> int:
-        answer: Any = await connection.send(request)
-        if type(answer) is not int:
-            if is_unknown_script(answer):
-                answer = await connection.send(whole(request))
-            answer = checked(answered(answer))
-        return int(answer)
+        return await self._resolved(connection, request, await connection.send(request))
+
+    async def _resolved(self, connection: LoopConnection, request: bytes, answer: Any) -> int:
+        """Return what a request comes to whose first answer is no number, perhaps."""
+        if is_unknown_script(answer):
+            answer = await connection.send(whole(request))
+        return int(checked(answered(answer)))
 
     async def _ask_moving(self, request: bytes) -> Any:
         answers = await (await self._connected()).ask_all([command("ASKING"), whole(request)])
