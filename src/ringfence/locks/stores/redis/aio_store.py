@@ -122,7 +122,7 @@ class AsyncRedisStore:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
         if answer > 0:
-            return await self._counted(connection, name, owner, answer)
+            return await self._counted(connection, name, owner, answer) if self._replicas.requests else answer
         slot.until = now() + requests.patience(answer)
         return None
 
