@@ -7,6 +7,7 @@ keys and values are base64, 64-bit integers are strings, and fields that are zer
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from base64 import b64decode, b64encode
@@ -271,7 +272,9 @@ class Etcd:
                 refusals.append(error)
                 self._endpoints.sort(key=endpoint.__eq__)  # is asked last from now on
             except errors.HTTPError as error:
-                raise OutcomeUnknown(f"{endpoint} did not answer ({error}); ask again") from error
+                if not _is_distrust(error):
+                    raise OutcomeUnknown(f"{endpoint} did not answer ({error}); ask again") from error
+                refusals.append(error)
         raise BackendUnavailable(f"{self.place} cannot be reached ({refusals[0]})") from refusals[0]
 
     def _sent(self, endpoint: str, request: Request, seconds: float) -> Any:
@@ -341,6 +344,11 @@ def _lines(response: Any) -> Iterator[Json]:
     for chunk in response.stream(None):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from (json.loads(line) for line in lines if line)
+
+
+def _is_distrust(error: Exception) -> bool:
+    """Say whether a connection was given up before anything was asked, for the server's certificate."""
+    return bool(error.args) and isinstance(error.args[0], ssl.SSLCertVerificationError)
 
 
 def _driver() -> Any:

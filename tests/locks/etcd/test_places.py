@@ -19,7 +19,7 @@ from ringfence.locks.stores.etcd.store import EtcdStore
 from ringfence.testing.proxy import Proxy
 from ringfence.testing.servers import Server
 from ringfence.testing.servers.etcd import Etcd
-from tests.locks.etcd.waiting import PATIENCE, Waiter, await_queue, taken, until
+from tests.locks.etcd.waiting import PATIENCE, taken, until
 
 FENCES = rules.FENCES
 LONG_PLACE = 90.0
@@ -287,15 +287,9 @@ def test_what_is_forgotten_is_looked_up(url: str, monkeypatch: pytest.MonkeyPatc
         assert manager.leases() == []
 
 
-def test_a_waiter_with_a_short_ttl_keeps_its_place(url: str) -> None:
-    with LockManager.from_url(url) as holder, LockManager.from_url(url) as manager:
-        lease = taken(holder.lock("x", ttl=60).acquire())
-        waiter = Waiter(manager, "x", ttl=2.0)
-        await_queue(url, "x")
-        store = EtcdStore(url)
-        owner = store.status("x").waiting
-        time.sleep(4.0)
-        assert store.status("x").waiting == owner
-        store.close()
-        lease.release()
-        assert waiter.granted().fence > lease.fence
+def test_a_waiter_is_told_to_ask_again_before_its_place_ends(store: EtcdStore) -> None:
+    store.grant("x", "first", 60.0)
+    assert store.grant("x", "second", 3.0, True) is None
+    started = time.monotonic()
+    assert store.wait("x", "second", PATIENCE) is None
+    assert time.monotonic() - started < PATIENCE / 2

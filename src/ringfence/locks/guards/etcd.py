@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ringfence._etcd import Etcd, Json, encoded, get_op, is_at, put_op
-from ringfence._url import hosts
+from ringfence._etcd import Etcd, Json, encoded, get_op, is_at, located, put_op
 from ringfence.locks.guards.base import BaseGuard
 
 
@@ -41,7 +40,7 @@ class EtcdGuard(BaseGuard[EtcdWrites]):
     and etcd 3.4 or newer.
 
     Args:
-        url: `etcd://host:port,host:port` or `etcd://host:port,host:port/path`.
+        url: `etcd://host:port,host:port`, or `etcds://…` (TLS), and a path perhaps.
         resource: what is guarded, of several things in one etcd; usually the name of the lock.
         timeout: seconds to wait for a connection and for each answer.
 
@@ -53,8 +52,8 @@ class EtcdGuard(BaseGuard[EtcdWrites]):
 
     def __init__(self, url: str, resource: str, *, timeout: float = 5.0) -> None:
         super().__init__(resource)
-        members, path = hosts(url, ("etcd",))
-        self._etcd = Etcd([f"http://{member}" for member in members], timeout)
+        endpoints, path = located(url)
+        self._etcd = Etcd(endpoints, timeout)
         self._key = f"{path or 'ringfence/guard'}/{resource}"
 
     def mark(self) -> int:
