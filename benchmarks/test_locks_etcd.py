@@ -100,7 +100,7 @@ def of_etcd3gw(url: str) -> Make:
 @pytest.mark.parametrize("processes", [2, 8])
 def test_processes_that_want_one_lock(note: Note, server: Etcd, processes: int) -> None:
     makers: dict[str, Callable[[str], Make]] = {"ours": ours, "etcd3gw": of_etcd3gw}
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
+    runs: dict[str, list[tuple[float, ...]]] = {name: [] for name in makers}
     for _ in range(RUNS):
         for name, maker in makers.items():
             runs[name].append(contended(server.url, maker, processes))

@@ -60,7 +60,7 @@ def of_kazoo(url: str) -> Make:
 @pytest.mark.parametrize("processes", [2, 8])
 def test_processes_that_want_one_lock(note: Note, server: ZooKeeper, processes: int) -> None:
     makers = {"ours": ours, "kazoo": of_kazoo}
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
+    runs: dict[str, list[tuple[float, ...]]] = {name: [] for name in makers}
     for _ in range(ROUNDS):
         for name, maker in makers.items():
             runs[name].append(contended(server.url, maker, processes))

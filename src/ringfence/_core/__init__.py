@@ -1,4 +1,4 @@
-"""The compiled hot paths: hashing, ring search and the lease table; pure functions and small values."""
+"""The compiled hot paths: hashing, ring search, leases and those who wait for them; pure functions and small values."""
 
 from ringfence._core import _twins
 

@@ -93,7 +93,9 @@ class Exchange:
         self._send(request, (slot,))
         if self._reading.acquire(False):
             try:
-                if slot.value is PENDING:  # whoever read before may have read this answer, and no other may come
+                if (
+                    slot.value is PENDING
+                ):  # whoever read before may have read this answer, and no other may come
                     self._read()
             finally:
                 self._reading.release()
