@@ -27,6 +27,7 @@ PATIENCE = 60.0
 TIMEOUT = 10.0
 
 
+@pytest.mark.slow
 class TestThreads(SharedLockSuite, LockStoreSuite):
     @pytest.fixture(autouse=True)
     def empty(self, redis_cluster_server: RedisCluster) -> None:
@@ -38,7 +39,6 @@ class TestThreads(SharedLockSuite, LockStoreSuite):
         return ClusterStore(self.url, timeout=TIMEOUT)
 
 
-@pytest.mark.slow
 class TestTasks(TestThreads):
     def open(self) -> LockStore:
         return cast(LockStore, Beside(AsyncClusterStore(self.url, timeout=TIMEOUT)))

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, S
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.redis.store import RedisStore
-from ringfence.testing.proxy import Proxy
+from ringfence.testing.proxy import TO_CLIENT, TO_SERVER, Direction, Proxy
 from ringfence.testing.servers import resp
 from ringfence.testing.servers.ports import free_ports
 from ringfence.testing.servers.redis import Redis
@@ -130,6 +131,26 @@ def test_a_waiter_whose_connection_is_half_open_finds_out(server: Redis, url: st
         proxy.half_open()
         lease.release()
         assert waiter.granted().fence > lease.fence
+
+
+@pytest.mark.parametrize(
+    ("direction", "points"), [(TO_SERVER, range(1, 1200, 47)), (TO_CLIENT, range(1, 90, 5))]
+)
+def test_a_connection_may_be_cut_at_any_point_of_any_request(
+    server: Redis, url: str, proxy: Proxy, direction: Direction, points: range
+) -> None:
+    with LockManager.from_url(server.url) as other, LockManager.from_url(url) as manager:
+        with manager.lock("x") as lease:  # reached once, a server that is cut off comes back
+            fences = [lease.fence]
+        for point in points:
+            proxy.cut_after(point, direction)
+            for _ in range(3):
+                with manager.lock("x", ttl=PATIENCE) as lease, suppress(OutcomeUnknown, StoreTimeout):
+                    lease.extend()
+                fences.append(lease.fence)
+        assert fences == sorted(set(fences))
+        assert taken(other.lock("x").acquire(timeout=PATIENCE)).fence > fences[-1]
+        assert queue_length(server, "x") == 0
 
 
 def test_a_server_killed_with_its_disk_kept_knows_the_holder_and_the_waiter(server: Redis) -> None:

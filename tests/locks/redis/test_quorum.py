@@ -51,6 +51,7 @@ class TestThreeServers(LeaseSuite):
                 assert sum(fence is not None for fence in grants) <= 1, grants
 
 
+@pytest.mark.slow
 class TestOneOfThreeDown(TestThreeServers):
     down = 1
 
@@ -184,6 +185,7 @@ def test_a_stopped_server_holds_nobody_up_for_long(servers: list[Redis]) -> None
     store.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_lost_its_leases_is_left_out_until_they_have_ended(servers: list[Redis]) -> None:
     delay = 4.0
     time.sleep(delay + 1.5)  # they have all run for long enough

@@ -1,23 +1,17 @@
 """Each rule in the scripts is switched off by replacing text, and the test of the suite that is named finds it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from hashlib import sha1
-from typing import Any
 
 import pytest
 
 from ringfence.locks.stores import LockStore
-from ringfence.locks.stores.redis import requests, scripts, shared_requests, shared_scripts
-from ringfence.locks.stores.redis.scripts import Script
 from ringfence.locks.stores.redis.store import RedisStore
 from ringfence.testing.lock_store import LockStoreSuite
 from ringfence.testing.servers import resp
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.shared_lock import SharedLockSuite
-from ringfence.testing.switches.replaced import replaced
+from tests.locks.redis.changed import changed
 
-NAMES = ("GRANT", "RENEW", "RELEASE", "WITHDRAW", "STATUS")
 CLOCK = "local now = (time[1] - 1577836800) * 1000000 + time[2]"
 BACKWARD = f"{CLOCK} - redis.call('INCR', 'clock') * 3600000000"
 
@@ -150,31 +144,6 @@ class Suite(SharedLockSuite, LockStoreSuite):
 def server() -> Iterator[Redis]:
     with Redis() as started:
         yield started
-
-
-@contextmanager
-def changed(*changes: tuple[str, str], shared: bool = False) -> Iterator[None]:
-    """Replace text in the scripts of plain or of shared locks."""
-    module: Any = shared_scripts if shared else scripts
-    users = (shared_requests, shared_scripts) if shared else (requests, scripts)
-    new = {name: edited(getattr(module, name), changes) for name in NAMES}
-    assert any(new[name] != getattr(module, name) for name in NAMES), "the text is not there any more"
-    with ExitStack() as until:
-        for user in users:
-            for name in NAMES:
-                if hasattr(user, name):
-                    until.enter_context(replaced(user, name, new[name]))
-        until.enter_context(replaced(module, "SCRIPTS", tuple(new.values())))
-        until.callback(requests._grant.cache_clear)
-        requests._grant.cache_clear()
-        yield
-
-
-def edited(script: Script, changes: tuple[tuple[str, str], ...]) -> Script:
-    text = script.text
-    for old, new in changes:
-        text = text.replace(old, new)
-    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest(), script.keys)
 
 
 def fails(server: Redis, test: str) -> bool:

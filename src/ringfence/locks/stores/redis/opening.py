@@ -15,9 +15,16 @@ class Target:
 
     Args:
         url: as redis-py takes it.
+
+    Raises:
+        InvalidValue: it asks for RESP2, in which a connection that hears pushes can ask for nothing.
     """
 
     def __init__(self, url: str) -> None:
+        if _redis.option(url, "protocol")[1] not in (None, "3"):
+            raise InvalidValue(
+                "locks need RESP3, which Redis and Valkey speak from version 6 on; leave protocol= out"
+            )
         self.place = _redis.where(url)
         self.closed = False
         self._reached = False
