@@ -58,3 +58,37 @@ def connect(url: str, timeout: float) -> Connection:
     if url.startswith("postgresql"):
         return PostgresConnection(url, timeout)
     return MariaConnection(url, timeout)
+
+
+class Scattered(Connection):
+    """What a pooler gives: each statement goes through another connection, of which nothing is remembered."""
+
+    def __init__(self, connections: list[Connection]) -> None:
+        super().__init__(connections[0].timeout)
+        self._connections = connections
+
+    def ask(self, statement: str, values: tuple[Any, ...] = ()) -> Answer:
+        self._connections.append(self._connections.pop(0))
+        answer = self._connections[0].ask(statement, values)
+        self._connections[0].run("DISCARD ALL")
+        return answer
+
+    def run(self, script: str) -> None:
+        self._connections[-1].run(script)
+
+    def send(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        raise NotImplementedError("a pooler has no session to wait in")
+
+    def receive(self) -> Answer | None:
+        raise NotImplementedError("a pooler has no session to wait in")
+
+    def number(self) -> int:
+        raise NotImplementedError("a pooler has no session to wait in")
+
+    def fileno(self) -> int:
+        return self._connections[0].fileno()
+
+    def close(self) -> None:
+        self.closed = True
+        for connection in self._connections:
+            connection.close()

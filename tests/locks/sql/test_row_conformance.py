@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from ringfence.locks.stores import LockStore
+from ringfence.locks.stores.sql.connection import Connection
 from ringfence.locks.stores.sql.row_dialects import MARIADB, POSTGRESQL, RowDialect
 from ringfence.locks.stores.sql.row_store import RowStore
 from ringfence.testing.lock_store import LockStoreSuite
 from ringfence.testing.servers import Server
 from ringfence.testing.shared_lock import SharedLockSuite
-from tests.locks.sql.shifted import Clock, Shifted, connect
+from tests.locks.sql.shifted import Clock, Scattered, Shifted, connect
 from tests.locks.sql.tables import empty
 
 pytestmark = pytest.mark.servers
@@ -30,9 +31,10 @@ class Rows(SharedLockSuite, LockStoreSuite):
         yield
 
     def open(self) -> LockStore:
-        return RowStore(
-            lambda _: Shifted(connect(self.server.url, PATIENCE), self.clock), self.dialect, timeout=PATIENCE
-        )
+        return RowStore(lambda _: Shifted(self.connection(), self.clock), self.dialect, timeout=PATIENCE)
+
+    def connection(self) -> Connection:
+        return connect(self.server.url, PATIENCE)
 
     def wait(self, seconds: float) -> None:
         self.clock.offset += seconds
@@ -47,6 +49,12 @@ class TestPostgres(Rows):
     @pytest.fixture(autouse=True)
     def _use(self, postgresql_server: Server) -> Iterator[None]:
         yield from self.use(postgresql_server)
+
+
+@pytest.mark.slow
+class TestPostgresBehindAPooler(TestPostgres):
+    def connection(self) -> Connection:
+        return Scattered([connect(self.server.url, PATIENCE) for _ in range(3)])
 
 
 class TestMariaDB(Rows):
