@@ -13,6 +13,7 @@ from ringfence.testing.servers.postgresql import PostgreSQL
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.servers.single import SingleServer
 from tests.locks.faults.crew import Crew
+from tests.locks.faults.majority import OneOfThree
 from tests.locks.faults.nemesis import (
     OF_CONNECTIONS,
     OF_HOLDERS,
@@ -56,9 +57,10 @@ KINDS = (
         quick=(*OF_HOLDERS, server_killed, connections_cut),
         counts_on=True,
     ),
+    Kind("quorum", OF_ALL, OneOfThree, leases=400),
     Kind("etcd", OF_ALL, Etcd, leases=400),
-    Kind("postgresql", OF_ALL, PostgreSQL, leases=400),
-    Kind("mariadb", OF_ALL, MariaDB, leases=400),
+    Kind("postgresql", OF_ALL, PostgreSQL, counts_on=True, leases=400),
+    Kind("mariadb", OF_ALL, MariaDB, counts_on=True, leases=400),
 )
 
 
