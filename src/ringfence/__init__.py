@@ -28,6 +28,7 @@ from ringfence.errors import (
     UnknownNode,
 )
 from ringfence.locks import (
+    Barrier,
     Election,
     EtcdGuard,
     FileGuard,
@@ -39,10 +40,12 @@ from ringfence.locks import (
     LockManager,
     MultiLock,
     MySqlGuard,
+    Once,
     PostgresGuard,
     RedisGuard,
     RLock,
     RWLock,
+    Turn,
     ZooKeeperGuard,
 )
 from ringfence.placement import (
@@ -66,6 +69,7 @@ __all__ = [
     "Aborted",
     "AnchorHash",
     "BackendUnavailable",
+    "Barrier",
     "BoundedLoad",
     "Cluster",
     "ClusterTransaction",
@@ -97,6 +101,7 @@ __all__ = [
     "MySqlGuard",
     "Node",
     "NotHeld",
+    "Once",
     "Outcome",
     "OutcomeUnknown",
     "Placement",
@@ -116,6 +121,7 @@ __all__ = [
     "Transaction",
     "TransactionError",
     "TransactionManager",
+    "Turn",
     "UnknownNode",
     "ZooKeeperGuard",
 ]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ringfence.aio.lock_store import on_loop
 from ringfence.aio.locks import Lease, Lock, LoopSession
+from ringfence.aio.recipes.barrier import Barrier
 from ringfence.aio.recipes.election import Election
 from ringfence.aio.recipes.multi import MultiLock
+from ringfence.aio.recipes.once import Once
 from ringfence.aio.recipes.rlock import RLock
 from ringfence.errors import StoreError
 from ringfence.locks.arguments import check_ttl
@@ -143,6 +145,24 @@ class LockManager:
             InvalidValue: an argument is out of bounds.
         """
         return Election(self._session, name, value, ttl, cancel_on_lost)
+
+    def barrier(self, name: str, parties: int, ttl: float = 10.0) -> Barrier:
+        """Return a barrier: nobody goes on before so many have come; see `ringfence.LockManager.barrier`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store does not carry shared locks.
+        """
+        return Barrier(self._session, name, parties, ttl)
+
+    def once(self, name: str, within: float, ttl: float = 10.0) -> Once:
+        """Return something that one of all processes does, once within a time; see `ringfence.LockManager.once`.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store forgets when a session ends.
+        """
+        return Once(self._session, name, within, ttl)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True, *, cancel_on_lost: bool = False

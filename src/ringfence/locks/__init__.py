@@ -12,12 +12,15 @@ from ringfence.locks.guards import (
 from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.manager import LockManager
+from ringfence.locks.recipes.barrier import Barrier
 from ringfence.locks.recipes.election import Election, Leader
 from ringfence.locks.recipes.multi import Leases, MultiLock
+from ringfence.locks.recipes.once import Once, Turn
 from ringfence.locks.recipes.rlock import RLock
 from ringfence.locks.recipes.rwlock import RWLock
 
 __all__ = [
+    "Barrier",
     "Election",
     "EtcdGuard",
     "FileGuard",
@@ -29,9 +32,11 @@ __all__ = [
     "LockManager",
     "MultiLock",
     "MySqlGuard",
+    "Once",
     "PostgresGuard",
     "RLock",
     "RWLock",
     "RedisGuard",
+    "Turn",
     "ZooKeeperGuard",
 ]

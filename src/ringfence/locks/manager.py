@@ -13,9 +13,11 @@ from ringfence.locks.lease import Lease
 from ringfence.locks.lock import Lock
 from ringfence.locks.naming import Naming, check_function
 from ringfence.locks.opening import open_store
+from ringfence.locks.recipes.barrier import Barrier
 from ringfence.locks.recipes.election import Election
 from ringfence.locks.recipes.handover import adopting
 from ringfence.locks.recipes.multi import MultiLock
+from ringfence.locks.recipes.once import Once
 from ringfence.locks.recipes.rlock import Holders, RLock
 from ringfence.locks.recipes.rwlock import RWLock
 from ringfence.locks.recipes.semaphore import permit
@@ -158,6 +160,34 @@ class LockManager:
             InvalidValue: an argument is out of bounds.
         """
         return Election(self._session, name, value, ttl)
+
+    def barrier(self, name: str, parties: int, ttl: float = 10.0) -> Barrier:
+        """Return a barrier: nobody goes on before so many have come.
+
+        Args:
+            name: as of `lock`, and four bytes shorter; a semaphore of this name is the same lock.
+            parties: how many have to come, from 1 to 2**20; the same for all of them.
+            ttl: seconds after which a party that died counts no more.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store does not carry shared locks.
+        """
+        return Barrier(self._session, name, parties, ttl)
+
+    def once(self, name: str, within: float, ttl: float = 10.0) -> Once:
+        """Return something that one of all processes does, once within so many seconds.
+
+        Args:
+            name: as of `lock`, and five bytes shorter; a lock of this name is the same lock.
+            within: seconds from the beginning, up to a year, in which nobody else does it when it was done.
+            ttl: seconds after which another may try when the process that does it has died.
+
+        Raises:
+            InvalidType: an argument has the wrong type.
+            InvalidValue: an argument is out of bounds, or the store forgets when a session ends.
+        """
+        return Once(self._session, name, within, ttl)
 
     def locked(
         self, name: str, ttl: float = 10.0, renew: bool = True
