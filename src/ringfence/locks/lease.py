@@ -158,7 +158,6 @@ class BaseLease:
 
     def _handing_over(self) -> Effects[str]:
         store = self._session.store
-        handover.check_can(store)
         self.check()
         token = yield from handover.offer(store, self._claim, self._renew, self.remaining())
         if self._part():

@@ -12,7 +12,11 @@ from ringfence.errors import OutcomeUnknown, StoreTimeout
 from ringfence.locks.recipes.election import candidate, fence_of, value_of
 from ringfence.locks.stores.memory import MemoryStore
 from tests.locks.recipes.beside import LONG, Beside, asked, taken, until, wait_until
+from tests.locks.recipes.carriers import SHARING
 from tests.locks.world import World, lose_answer, lose_request
+
+every = pytest.mark.parametrize("url", SHARING, indirect=True)
+
 
 A, B = "10.0.0.7:8080", "[fd00::7]:8080/ü =%\n"
 
@@ -21,6 +25,7 @@ def seen(leader: Leader | None) -> tuple[str, int] | None:
     return None if leader is None else leader[:2]
 
 
+@every
 def test_one_candidate_leads_and_everybody_sees_which(manager: LockManager, other: LockManager) -> None:
     assert other.election("x").leader() is None
     with manager.election("x", value=A) as lease:
@@ -33,6 +38,7 @@ def test_one_candidate_leads_and_everybody_sees_which(manager: LockManager, othe
     assert other.election("x").leader() is None
 
 
+@every
 def test_who_waited_longest_leads_next_with_its_own_value(manager: LockManager, other: LockManager) -> None:
     first = taken(manager.election("x", value=A).campaign())
     second = Beside(lambda: taken(manager.election("x", value=B).campaign()))

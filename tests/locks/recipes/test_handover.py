@@ -25,10 +25,14 @@ from ringfence.locks.stores import Claim
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call
 from tests.locks.recipes.beside import LONG, Beside, taken, wait_until
+from tests.locks.recipes.carriers import LASTING
 from tests.locks.remote import Remote
 from tests.locks.world import World, lose_answer, lose_request
 
+every = pytest.mark.parametrize("url", LASTING, indirect=True)
 
+
+@every
 def test_the_adopter_holds_it_under_the_same_fence_and_the_giver_does_not(
     manager: LockManager, other: LockManager
 ) -> None:
@@ -75,6 +79,7 @@ def test_a_lease_that_is_not_renewed_is_not_renewed_by_its_adopter(
     assert other._session.table.next_due() == deadline(other, adopted)
 
 
+@every
 def test_it_is_adopted_once(manager: LockManager, other: LockManager) -> None:
     token = taken(manager.lock("x").acquire()).to_token()
     adopted = other.adopt(token)
@@ -88,6 +93,7 @@ def test_it_is_adopted_once(manager: LockManager, other: LockManager) -> None:
     assert manager.leases() == []
 
 
+@every
 def test_of_many_adopters_one_has_it(manager: LockManager, other: LockManager) -> None:
     def adopt(by: LockManager) -> Lease | None:
         start.wait(LONG)

@@ -15,7 +15,11 @@ from ringfence.locks.recipes.multi import MultiLock
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call, now
 from tests.locks.recipes.beside import LONG, Beside, taken, wait_until
+from tests.locks.recipes.carriers import SHARING
 from tests.locks.world import World, lose_answer, lose_request
+
+every = pytest.mark.parametrize("url", SHARING, indirect=True)
+
 
 NAMES = ["b", "a", "c"]
 
@@ -31,6 +35,7 @@ def held(manager: LockManager) -> list[str]:
     return [holder.name for holder in manager.leases()]
 
 
+@every
 def test_all_are_held_each_with_its_fence(manager: LockManager, other: LockManager) -> None:
     with manager.multi(NAMES) as leases:
         assert held(other) == list(leases) == ["a", "b", "c"]
@@ -72,6 +77,7 @@ def test_none_is_held_when_one_is_not_to_be_had(manager: LockManager, other: Loc
         pass
 
 
+@every
 def test_it_waits_for_all(manager: LockManager, other: LockManager) -> None:
     with other.lock("b"):
         waiting = Beside(lambda: taken(manager.multi(NAMES).acquire()))

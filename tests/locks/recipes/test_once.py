@@ -13,10 +13,10 @@ from ringfence.errors import OutcomeUnknown, StoreTimeout
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Call, now
 from tests.locks.recipes.beside import LONG, Beside
-from tests.locks.recipes.carriers import SHARING
+from tests.locks.recipes.carriers import LASTING
 from tests.locks.world import World, lose_answer, lose_request
 
-LASTING = pytest.mark.parametrize("url", SHARING, indirect=True)
+lasting = pytest.mark.parametrize("url", LASTING, indirect=True)
 HOUR = 3600.0
 
 
@@ -28,7 +28,7 @@ def state(manager: LockManager, within: float = HOUR) -> str:
     return turn.state
 
 
-@LASTING
+@lasting
 def test_one_does_it_and_the_others_learn_that_it_is_done(manager: LockManager, other: LockManager) -> None:
     with manager.once("x", within=HOUR) as turn:
         assert turn
@@ -41,7 +41,7 @@ def test_one_does_it_and_the_others_learn_that_it_is_done(manager: LockManager, 
     assert HOUR - 60 < other.leases()[0].remaining <= HOUR
 
 
-@LASTING
+@lasting
 def test_an_exception_lets_another_try(manager: LockManager, other: LockManager) -> None:
     with pytest.raises(ZeroDivisionError), manager.once("x", within=HOUR):
         raise ZeroDivisionError
@@ -52,7 +52,7 @@ def test_an_exception_lets_another_try(manager: LockManager, other: LockManager)
     assert state(other) == "done"
 
 
-@LASTING
+@lasting
 def test_it_is_kept_for_weeks(manager: LockManager) -> None:
     month = 30 * 86_400.0
     with manager.once("x", within=month):

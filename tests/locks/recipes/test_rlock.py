@@ -12,6 +12,9 @@ from ringfence import InvalidValue, Lease, LeaseLost, LockManager, StoreError, a
 from ringfence.locks.recipes import rlock
 from ringfence.locks.stores.memory import MemoryStore
 from tests.locks.recipes.beside import LONG, Beside, asked, taken, until, wait_until
+from tests.locks.recipes.carriers import SHARING
+
+every = pytest.mark.parametrize("url", SHARING, indirect=True)
 
 
 def is_free(manager: LockManager, name: str = "x") -> bool:
@@ -22,6 +25,7 @@ def is_free(manager: LockManager, name: str = "x") -> bool:
     return lease is not None
 
 
+@every
 def test_the_same_thread_enters_again_under_the_same_fence(manager: LockManager) -> None:
     with manager.rlock("x") as outer:
         with manager.rlock("x") as inner:
@@ -62,6 +66,7 @@ def test_another_thread_waits(manager: LockManager) -> None:
     assert waiting.result().fence > lease.fence
 
 
+@every
 def test_another_manager_waits(manager: LockManager, other: LockManager) -> None:
     with manager.rlock("x"):
         assert other.rlock("x").acquire(blocking=False) is None

@@ -8,6 +8,7 @@ import pytest
 
 from ringfence import InvalidValue, LockManager
 from ringfence.locks import opening
+from ringfence.locks.recipes.outliving import check_outliving
 from ringfence.locks.recipes.sharing import CARRIERS
 from tests.locks.recipes.carriers import Alone
 
@@ -19,6 +20,9 @@ RECIPES: dict[str, Callable[[LockManager], object]] = {
     "semaphore": lambda manager: manager.semaphore("x", 3),
     "multi": lambda manager: manager.multi(["x", "y"]),
     "election": lambda manager: manager.election("x"),
+    "barrier": lambda manager: manager.barrier("x", 3),
+    "once": lambda manager: manager.once("x", within=60),
+    "to_token": lambda manager: check_outliving(manager._session.store, "handing over"),
 }
 
 

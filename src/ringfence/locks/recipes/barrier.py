@@ -20,6 +20,8 @@ from ringfence.locks.acquire import until_answered
 from ringfence.locks.arguments import check_name, check_timeout
 from ringfence.locks.lease import BaseLease, Lease
 from ringfence.locks.lock import BaseLock, Lock
+from ringfence.locks.recipes.giving_back import give_back_after
+from ringfence.locks.recipes.outliving import check_outliving
 from ringfence.locks.recipes.sharing import MOST, share
 from ringfence.locks.session import Session
 from ringfence.locks.stores import LockStore, Shared, Status
@@ -61,7 +63,7 @@ class BaseBarrier(Generic[L]):
         except GeneratorExit:
             raise
         except BaseException as error:
-            yield from self._arrival._leaving(lease, error)
+            yield from give_back_after(error, [lease])
             raise
         try:
             yield from lease._releasing()
@@ -129,12 +131,13 @@ def arrival(store: LockStore, name: str, parties: object) -> Shared:
 
     Raises:
         InvalidType: the number of parties is not an integer, or the name no string.
-        InvalidValue: one is out of bounds, or the store does not carry shared locks.
+        InvalidValue: one is out of bounds, or the store does not carry shared locks, or forgets when a session ends.
     """
     if isinstance(parties, bool) or not isinstance(parties, int):
         raise InvalidType(f"parties is an int, not {parties!r}")
     if not 1 <= parties <= MOST:
         raise InvalidValue(f"a barrier has from 1 to {MOST} parties, not {parties}")
+    check_outliving(store, "barrier")
     return share(store, "barrier", name, 1, parties)
 
 

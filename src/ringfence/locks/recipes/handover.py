@@ -20,6 +20,7 @@ from ringfence.errors import InvalidType, InvalidValue, LeaseLost
 from ringfence.locks import rules
 from ringfence.locks.acquire import Granted, until_answered, withdraw
 from ringfence.locks.arguments import SHORTEST, check_name, check_ttl
+from ringfence.locks.recipes.outliving import check_outliving
 from ringfence.locks.session import Session
 from ringfence.locks.stores import Claim, LockStore, Shared
 from ringfence.protocol import Call, Effects, Now
@@ -49,8 +50,10 @@ def offer(store: LockStore, claim: Claim, renew: bool, remaining: float) -> Effe
     """Take a baton for a lease that is to be handed over; it lasts as long as the lease does now.
 
     Raises:
+        InvalidValue: the leases of the store end with the session of their process.
         StoreError: the store failed or did not answer; the lease is as it was.
     """
+    check_outliving(store, "handing over")
     baton = new_owner()
     try:
         call = Call(store, "grant", (baton, baton, max(remaining, claim.ttl, SHORTEST)))
@@ -72,7 +75,7 @@ def take_back(store: LockStore, token: Token) -> Effects[None]:
 def adopting(session: Session, text: object, make: Callable[[Session, Granted, bool], L]) -> Effects[L]:
     """Become the one who holds what a token says, and keep it."""
     token = read(text)
-    check_can(session.store)
+    check_outliving(session.store, "handing over")
     session.check_open()
     granted = yield from _adopt(session.store, token)
     try:
@@ -105,19 +108,6 @@ def _renew(store: LockStore, claim: Claim) -> Effects[Granted | None]:
         raise
     deadline = rules.deadline(sent, answered, claim.ttl)
     return Granted(claim, deadline) if answer == [True] and not rules.is_over(deadline, answered) else None
-
-
-def check_can(store: LockStore) -> None:
-    """Refuse a store whose leases end with the process that took them.
-
-    Raises:
-        InvalidValue: it is one.
-    """
-    if getattr(store, "session_bound", False):
-        raise InvalidValue(
-            "a lease of this store belongs to the session of one process and cannot be handed over; "
-            "take memory, SQLite, Redis or etcd"
-        )
 
 
 def written(token: Token) -> str:

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from ringfence.errors import InvalidType, InvalidValue, LeaseLost, StoreError
+from ringfence.errors import InvalidType, InvalidValue, LeaseLost
 from ringfence.locks.arguments import check_timeout
 from ringfence.locks.lease import BaseLease, Lease
 from ringfence.locks.lock import BaseLock, Entered, Lock
+from ringfence.locks.recipes.giving_back import give_back, give_back_after
 from ringfence.locks.session import Session
 from ringfence.protocol import Effects, Now, run
 
@@ -148,7 +149,7 @@ class BaseMultiLock(Generic[L]):
             except GeneratorExit:
                 raise
             except BaseException as error:
-                yield from _give_back_after(error, leases)
+                yield from give_back_after(error, leases)
                 raise
             if complete and all(lease.valid for lease in leases):
                 return leases
@@ -168,7 +169,7 @@ class BaseMultiLock(Generic[L]):
 
     def _leaving(self, leases: BaseLeases[L], error: BaseException | None) -> Effects[None]:
         if error is not None:
-            yield from _give_back_after(error, list(leases._leases.values()))
+            yield from give_back_after(error, list(leases._leases.values()))
             return
         lost = yield from leases._releasing()
         if lost:
@@ -180,34 +181,6 @@ def released(leases: BaseLeases[L]) -> Effects[bool]:
     names = [lease.name for lease in leases._leases.values() if not lease.was_released()]
     lost = yield from leases._releasing()
     return len(names) == len(leases) and not lost
-
-
-def give_back(leases: Sequence[L]) -> Effects[list[L]]:
-    """Give leases back, the last first, whatever happens to one of them; return those not held any more.
-
-    Raises:
-        StoreError: the first failure, when all were tried; likewise an interrupt.
-    """
-    lost = []
-    failure: BaseException | None = None
-    for lease in reversed(leases):
-        try:
-            if not (yield from lease._releasing()):
-                lost.append(lease)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return lost
-
-
-def _give_back_after(error: BaseException, leases: Sequence[L]) -> Effects[None]:
-    try:
-        yield from give_back(leases)
-    except StoreError as failure:
-        error.add_note(f"and not all of its locks were released: {failure}")
 
 
 class MultiLock(BaseMultiLock[Lease]):

@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from ringfence._core.leases import new_owner
-from ringfence.errors import InvalidValue, StoreError
+from ringfence.errors import StoreError
 from ringfence.locks.acquire import until_answered
 from ringfence.locks.arguments import SHORTEST, check_name, check_seconds
 from ringfence.locks.lease import BaseLease, Lease
 from ringfence.locks.lock import BaseLock, Entered, Lock
+from ringfence.locks.recipes.giving_back import give_back_after
+from ringfence.locks.recipes.outliving import check_outliving
 from ringfence.locks.session import Session
 from ringfence.locks.stores import Status
 from ringfence.protocol import Call, Effects, Now, run
@@ -61,11 +63,7 @@ class BaseOnce(Generic[L]):
 
     def __init__(self, session: Session, lock: BaseLock[L], within: float) -> None:
         self._store = session.store
-        if getattr(self._store, "session_bound", False):
-            raise InvalidValue(
-                "this store forgets what was done when the session of who did it ends; take once() of another "
-                "store, or a row in a database"
-            )
+        check_outliving(self._store, "once()")
         self._lock = lock
         self._done = check_name(f"{lock.name}:done")
         self._within = check_seconds("within", within, _YEAR)
@@ -86,7 +84,7 @@ class BaseOnce(Generic[L]):
             raise
         except BaseException as error:
             if lease is not None:
-                yield from self._lock._leaving(lease, error)
+                yield from give_back_after(error, [lease])
             raise
         if lease is not None:
             yield from lease._releasing()
@@ -103,9 +101,12 @@ class BaseOnce(Generic[L]):
         except GeneratorExit:
             raise
         except BaseException as failure:
-            yield from self._lock._leaving(lease, failure)
+            yield from give_back_after(failure, [lease])
             raise
-        yield from self._lock._leaving(lease, error)
+        if error is None:
+            yield from lease._releasing()
+        else:
+            yield from give_back_after(error, [lease])
 
     def _note(self, started: float) -> Effects[None]:
         """Note that it is done, for what is left of the time."""
