@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ringfence import (
-    InvalidValue,
     Lease,
     LeaseLost,
     LockManager,
@@ -328,19 +327,6 @@ def test_an_adoption_whose_answer_comes_after_the_end_is_none(world: World, stor
     token = offered(world, store)
     world.latency = 10.0
     assert not attempt(world, store, token)
-
-
-class SessionBound(MemoryStore):
-    session_bound = True
-
-
-def test_a_store_whose_leases_end_with_their_process_is_refused() -> None:
-    with LockManager(SessionBound()) as manager, manager.lock("x") as lease:
-        with pytest.raises(InvalidValue, match="session"):
-            lease.to_token()
-        assert lease.valid
-        with pytest.raises(InvalidValue, match="session"):
-            manager.adopt(handover.written(handover.Token(Claim("x", "me", 7, 10.0), True, "baton", 9)))
 
 
 ADOPT = """

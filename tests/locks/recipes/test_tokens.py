@@ -56,3 +56,16 @@ def test_every_damaged_token_is_refused() -> None:
 def test_a_whole_token_that_says_nonsense_is_refused(said: str) -> None:
     with pytest.raises(InvalidValue):
         handover.read(handover.encoded(said.encode()))
+
+
+class SessionBound(MemoryStore):
+    session_bound = True
+
+
+def test_a_store_whose_leases_end_with_their_process_is_refused() -> None:
+    with LockManager(SessionBound()) as manager, manager.lock("x") as lease:
+        with pytest.raises(InvalidValue, match="session"):
+            lease.to_token()
+        assert lease.valid
+        with pytest.raises(InvalidValue, match="session"):
+            manager.adopt(handover.written(handover.Token(CLAIM, True, "baton", 9)))
