@@ -87,10 +87,10 @@ def member(url: str, address: str) -> str:
 
 def option(url: str, name: str) -> tuple[str, str | None]:
     """Return a URL without one of its options, and what that says: an option of ours, that redis-py does not know."""
-    parts = urlsplit(url)
-    given = parse_qsl(parts.query, keep_blank_values=True)
+    target, _, options = url.partition("?")
+    given = parse_qsl(options, keep_blank_values=True)
     rest = urlencode([pair for pair in given if pair[0] != name])
-    return urlunsplit(parts._replace(query=rest)), dict(given).get(name)
+    return f"{target}?{rest}" if rest else target, dict(given).get(name)
 
 
 def where(url: str) -> str:

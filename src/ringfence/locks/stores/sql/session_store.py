@@ -45,10 +45,12 @@ class SessionStore(Listening):
 
     Attributes:
         on_lost: called with what was held on a connection that ended.
+        session_bound: its leases end with the session of the process that took them.
         closed: nothing is granted any more.
     """
 
     shared = False
+    session_bound = True
 
     def __init__(
         self,
