@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ringfence.aio.locks import Lease, Lock
+from ringfence.aio.locks import Lease, Lock, LoopSession
 from ringfence.locks.arguments import check_timeout
 from ringfence.locks.recipes.barrier import BaseBarrier, arrival
-from ringfence.locks.session import Session
 from ringfence.protocol import arun
 
 
@@ -17,7 +16,7 @@ class Barrier(BaseBarrier[Lease]):
         await manager.barrier("loaded", parties=4).wait(timeout=60)
     """
 
-    def __init__(self, session: Session, name: str, parties: int, ttl: float) -> None:
+    def __init__(self, session: LoopSession, name: str, parties: int, ttl: float) -> None:
         super().__init__(session, Lock(session, arrival(session.store, name, parties), ttl, True), parties)
 
     async def wait(self, timeout: float | None = None) -> bool:

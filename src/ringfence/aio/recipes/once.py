@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
-from ringfence.aio.locks import Lease, Lock
+from ringfence.aio.locks import Lease, Lock, LoopSession
 from ringfence.locks.recipes.once import BaseOnce, Turn
-from ringfence.locks.session import Session
 from ringfence.protocol import arun
 
 
@@ -21,7 +20,7 @@ class Once(BaseOnce[Lease]):
                 await send_report()
     """
 
-    def __init__(self, session: Session, name: str, within: float, ttl: float) -> None:
+    def __init__(self, session: LoopSession, name: str, within: float, ttl: float) -> None:
         super().__init__(session, Lock(session, name, ttl, True), within)
 
     async def __aenter__(self) -> Turn[Lease]:
