@@ -173,6 +173,28 @@ def test_a_waiter_whose_session_was_lost_takes_a_place_in_the_new_one(base: str)
         assert waiter.granted().fence > lease.fence
 
 
+def test_a_node_of_a_lost_session_that_is_still_there_is_not_taken_for_the_new_one(base: str) -> None:
+    """Its fence is the smaller one, and others may stand between the two."""
+    with closing(ZooKeeperStore(base)) as store, closing(ZooKeeperStore(base)) as other:
+        old = store.grant("x", "a", 60.0)
+        assert other.grant("x", "b", 60.0, True) is None
+        abandoned = store._client._client
+        abandoned.remove_listener(store._client._heard)
+        store._client._client = None  # as when it could not be reached for longer than the session
+        store._lost()
+        assert store.grant("x", "a", 60.0, True) is None
+        abandoned.stop()
+        abandoned.close()
+        wait_until(lambda: (holder := other.status("x").holder) and holder.owner == "b")
+        between = other.grant("x", "b", 60.0, True)
+        assert between is not None
+        other.release("x", "b", between)
+        new = store.grant("x", "a", 60.0, True)
+        assert old is not None
+        assert new is not None
+        assert old < between < new
+
+
 def test_permits_are_lost_with_the_session_and_waiters_are_called(base: str) -> None:
     permits = Shared("x", 1, 2)
     with LockManager.from_url(base) as manager, closing(ZooKeeperStore(base)) as other:

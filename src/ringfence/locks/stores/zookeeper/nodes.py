@@ -80,9 +80,15 @@ def _node(match: re.Match[str]) -> Node:
     return Node(int(number), unquote(owner), int(asked), int(of), match[0])
 
 
-def place(line: Sequence[Node], owner: str) -> int | None:
-    """Return where in the line an owner stands."""
-    return next((at for at, node in enumerate(line) if node.owner == owner), None)
+def place(line: Sequence[Node], path: str) -> int | None:
+    """Return where in the line a node stands; its owner may have an older one, of a session that is lost."""
+    name = path.rpartition("/")[2]
+    return next((at for at, node in enumerate(line) if node.name == name), None)
+
+
+def of_owner(line: Sequence[Node], owner: str) -> list[Node]:
+    """Return the nodes of an owner."""
+    return [node for node in line if node.owner == owner]
 
 
 def holding(line: Sequence[Node]) -> int:

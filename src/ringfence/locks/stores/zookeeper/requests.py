@@ -72,14 +72,15 @@ class Requests:
         self._seated(seat, *made)
         return nodes.in_line(children or ())
 
-    def find(self, seat: Seat, node: Node) -> bool:
-        """Look up a node whose creation was not answered; say whether it is there."""
-        path = f"{seat.folder}/{node.name}"
-        stat = self._answer(self._client.connected().exists_async(path))
-        if stat is None:
-            return False
-        self._seated(seat, path, stat)
-        return True
+    def find(self, seat: Seat, own: Sequence[Node]) -> None:
+        """Find the node whose creation was not answered among those of its owner: the one that this session made."""
+        kazoo = self._client.connected()
+        for node in own:
+            path = f"{seat.folder}/{node.name}"
+            stat = self._answer(kazoo.exists_async(path))
+            if stat is not None and stat.ephemeralOwner == kazoo._session_id:
+                self._seated(seat, path, stat)
+                return
 
     def there(self, paths: Iterable[str]) -> set[str]:
         """Return which of these nodes are there: confirmed by a transaction, so by a quorum of the servers."""

@@ -85,7 +85,7 @@ class ZooKeeperStore(Listening):
         while True:
             seat = self._entered(name, owner, ttl)
             line = self._line(seat)
-            at = nodes.place(line, owner)
+            at = nodes.place(line, seat.path)
             if at is None:
                 self._drop(seat)  # its node was deleted, or never made
             elif at < nodes.holding(line):
@@ -136,9 +136,8 @@ class ZooKeeperStore(Listening):
             self._delete(seat)
             return
         folder = nodes.folder(self._base, name)
-        for node in self._requests.line(folder):
-            if node.owner == owner:
-                self._requests.delete(f"{folder}/{node.name}")
+        for node in nodes.of_owner(self._requests.line(folder), owner):
+            self._requests.delete(f"{folder}/{node.name}")
         if seat is not None:
             self._drop(seat)
 
@@ -209,9 +208,8 @@ class ZooKeeperStore(Listening):
         if not seat.made:
             return self._make(seat)
         line = self._requests.line(seat.folder, seat.ttl if seat.path else math.inf)
-        at = nodes.place(line, seat.owner)
-        if at is not None and not seat.path and not self._requests.find(seat, line[at]):
-            del line[at]
+        if not seat.path:
+            self._requests.find(seat, nodes.of_owner(line, seat.owner))
         return line
 
     def _make(self, seat: Seat) -> list[Node]:
@@ -291,11 +289,9 @@ class ZooKeeperStore(Listening):
         """Free a lock that another process holds."""
         folder = nodes.folder(self._base, name)
         line = self._requests.line(folder)
-        at = nodes.place(line, owner)
-        if at is None or at >= nodes.holding(line):
-            return False
-        held = self._requests.holders([(name, line[at])])
-        return bool(held) and held[0].fence == fence and self._requests.delete(f"{folder}/{line[at].name}")
+        own = nodes.of_owner(line[: nodes.holding(line)], owner)
+        held = self._requests.holders([(name, node) for node in own[:1]])
+        return bool(held) and held[0].fence == fence and self._requests.delete(f"{folder}/{own[0].name}")
 
     def _holders(self, named: list[tuple[str, Node]]) -> list[Holder]:
         return [self._timed(holder) for holder in self._requests.holders(named)]
