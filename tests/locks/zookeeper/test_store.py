@@ -235,3 +235,11 @@ def test_the_command_line_runs_lists_and_breaks(url: str, capsys: pytest.Capture
         assert main(["lock", "break", "x", "--url", url, "--yes"]) == 0
         with pytest.raises(LeaseLost):
             lease.extend()
+
+
+def test_a_closed_store_is_closed(url: str) -> None:
+    store = ZooKeeperStore(url)
+    store.grant("x", "me", 60.0)
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.grant("x", "me", 60.0)
