@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ringfence._core.leases import FenceMarks, LeaseTable
+from ringfence._core.leases import FenceMarks
 from ringfence.errors import StoreError
 from ringfence.locks import acquire as acquiring
 from ringfence.locks import rules
@@ -14,6 +14,7 @@ from ringfence.locks.stores.memory import MemoryStore
 from ringfence.locks.stores.memory_shared import SharedLocks
 from ringfence.protocol import Call, Effects, Now
 from ringfence.testing.switches.replaced import replaced
+from ringfence.testing.workloads.locks import Leases
 
 
 def fences_grow() -> AbstractContextManager[None]:
@@ -117,7 +118,7 @@ def lost_at_deadline() -> AbstractContextManager[None]:
 
     Off, it is lost when a renewal is refused: a holder that was paused or cut off works on beside the next one.
     """
-    return replaced(LeaseTable, "deadline", lambda table, claim: float("inf" if claim in table else "-inf"))
+    return replaced(Leases, "deadline", lambda table, claim: float("inf" if claim in table else "-inf"))
 
 
 def owner_asks_again() -> AbstractContextManager[None]:
@@ -147,7 +148,7 @@ def unanswered_is_asked_again() -> AbstractContextManager[None]:
             yield Now()
             return True, False
 
-    return replaced(acquiring, "_until_answered", once)
+    return replaced(acquiring, "until_answered", once)
 
 
 def always_a_ttl() -> AbstractContextManager[None]:

@@ -36,6 +36,10 @@ PATIENCE = 12.0
 EPOCH_2026 = 1_767_225_600.0
 
 
+class Leases(LeaseTable):
+    """The deadlines of a client; a class of its own because a rule can be switched off in no compiled one."""
+
+
 class Locks:
     """The scene: a lock store, a guarded resource a lock, and clients."""
 
@@ -149,7 +153,7 @@ class Client:
         self.scene = scene
         self.process = process
         self.random = scene.simulation.random
-        self.table = LeaseTable()
+        self.table = Leases()
         self.done = False
 
     def held(self, name: str) -> list[Claim]:
