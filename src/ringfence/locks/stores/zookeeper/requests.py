@@ -99,15 +99,18 @@ class Requests:
         """Have `gone` called by a thread of kazoo when a node is gone, or is no longer watched."""
         _zookeeper.watch(self._client.connected(), path, gone)
 
-    def clear(self, seat: Seat, failed: Callable[[], None]) -> None:
-        """Have the node of a seat deleted, and `failed` called if it is not known whether it was; wait for nothing."""
+    def clear(self, seat: Seat, is_back: Callable[[], bool], failed: Callable[[], None]) -> None:
+        """Have the node of a seat deleted, and `failed` called if it is not known whether it was; wait for nothing.
+
+        A node that has to be found may be the next one of an owner that is back, who sees to the others itself.
+        """
         kazoo = self._client.while_connected()
 
         def delete(path: str) -> None:
             self._then(kazoo.delete_async(path), bool, failed)
 
         def delete_found(children: Sequence[str] | None) -> None:
-            for child in children or ():
+            for child in () if is_back() else children or ():
                 if f"{seat.folder}/{child}".startswith(seat.prefix):
                     delete(f"{seat.folder}/{child}")
 

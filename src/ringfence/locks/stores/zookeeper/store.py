@@ -166,7 +166,7 @@ class ZooKeeperStore(Listening):
         with self._lock:
             for seat in self.table.due(self._clock())[1]:
                 self._drop(seat)
-                self._requests.clear(seat, partial(self._retry, seat))
+                self._requests.clear(seat, partial(self._is_back, seat), partial(self._retry, seat))
 
     def _check(self, ttl: float, fences: int) -> None:
         self._client.check(ttl)
@@ -204,9 +204,19 @@ class ZooKeeperStore(Listening):
             return seat
 
     def _line(self, seat: Seat) -> list[Node]:
-        """Return the line in which a seat has its node, if it has one still."""
-        if not seat.made:
-            return self._make(seat)
+        """Return the line in which a seat has its node, if it has one still, and no other node of its owner.
+
+        Such are of a session that is lost, or were asked for in one and made in the next; nobody else deletes these.
+        """
+        line = self._look_up(seat) if seat.made else self._make(seat)
+        for node in nodes.of_owner(line, seat.owner):
+            path = f"{seat.folder}/{node.name}"
+            if path != seat.path:
+                self._requests.delete(path)
+                line.remove(node)
+        return line
+
+    def _look_up(self, seat: Seat) -> list[Node]:
         line = self._requests.line(seat.folder, seat.ttl if seat.path else math.inf)
         if not seat.path:
             self._requests.find(seat, nodes.of_owner(line, seat.owner))
@@ -217,6 +227,8 @@ class ZooKeeperStore(Listening):
         try:
             return self._requests.make(seat)
         except (OutcomeUnknown, StoreTimeout):
+            if not self._is_known(seat):  # its session was lost, but the next one may make the node yet
+                self._retry(seat)
             raise
         except StoreError:
             self._drop(seat)
@@ -270,6 +282,10 @@ class ZooKeeperStore(Listening):
 
     def _is_known(self, seat: Seat) -> bool:
         return self._seats.get((seat.folder, seat.owner)) is seat
+
+    def _is_back(self, seat: Seat) -> bool:
+        """Say whether an owner whose seat ended has another one now."""
+        return (seat.folder, seat.owner) in self._seats
 
     def _delete(self, seat: Seat) -> bool:
         """Delete the node of a seat and forget the seat, once it is known to be gone; say whether it was there."""
