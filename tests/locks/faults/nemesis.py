@@ -12,6 +12,8 @@ from tests.locks.faults.worker import TTL
 
 OUTAGE = 1.5
 """Seconds for which something is gone: longer than any lease, and than a client waits for an answer."""
+SILENCE = 4.5
+"""Seconds of silence after which a server has surely ended a session of 3 s."""
 
 
 @dataclass
@@ -36,6 +38,13 @@ def holder_stopped(scene: Scene) -> None:
     """SIGSTOP while it holds, until its lease is over."""
     worker = scene.crew.stop_a_holder()
     time.sleep(TTL * 1.5)
+    scene.crew.resume(worker)
+
+
+def holder_silent(scene: Scene) -> None:
+    """SIGSTOP while it holds, until its session is over."""
+    worker = scene.crew.stop_a_holder()
+    time.sleep(SILENCE)
     scene.crew.resume(worker)
 
 
@@ -91,6 +100,13 @@ def connections_slow(scene: Scene) -> None:
     proxy.flow()
 
 
+def connections_silent(scene: Scene) -> None:
+    """Nothing comes through until the sessions are over."""
+    the_proxy(scene).hold()
+    time.sleep(SILENCE)
+    the_proxy(scene).flow()
+
+
 def connections_half_open(scene: Scene) -> None:
     """The server has gone, and the clients have not heard of it."""
     the_proxy(scene).half_open()
@@ -122,3 +138,4 @@ OF_CONNECTIONS: tuple[Fault, ...] = (
     connections_half_open,
     replies_lost,
 )
+OF_SESSIONS: tuple[Fault, ...] = (holder_silent, connections_silent)

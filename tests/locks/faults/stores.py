@@ -12,12 +12,14 @@ from ringfence.testing.servers.mariadb import MariaDB
 from ringfence.testing.servers.postgresql import PostgreSQL
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.servers.single import SingleServer
+from ringfence.testing.servers.zookeeper import ZooKeeper
 from tests.locks.faults.crew import Crew
 from tests.locks.faults.majority import OneOfThree
 from tests.locks.faults.nemesis import (
     OF_CONNECTIONS,
     OF_HOLDERS,
     OF_SERVERS,
+    OF_SESSIONS,
     Fault,
     Scene,
     connections_cut,
@@ -38,6 +40,7 @@ class Kind:
         quick: those of the faults that `make test` has time for.
         counts_on: whether its fences go on upward when its disk was lost.
         leases: how many are taken in a test that is slow.
+        options: what is added to the URL.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Kind:
     quick: tuple[Fault, ...] = ()
     counts_on: bool = False
     leases: int = 1000
+    options: str = ""
 
 
 KINDS = (
@@ -58,6 +62,7 @@ KINDS = (
         counts_on=True,
     ),
     Kind("quorum", OF_ALL, OneOfThree, leases=400),
+    Kind("zookeeper", (*OF_ALL, *OF_SESSIONS), ZooKeeper, options="?session=3", leases=200),
     Kind("etcd", OF_ALL, Etcd, leases=400),
     Kind("postgresql", OF_ALL, PostgreSQL, counts_on=True, leases=400),
     Kind("mariadb", OF_ALL, MariaDB, counts_on=True, leases=400),
@@ -74,7 +79,7 @@ def scene(kind: Kind, folder: Path, seed: str) -> Iterator[Scene]:
         else:
             server = until.enter_context(kind.server())
             proxy = until.enter_context(Proxy(server.port))
-            direct = server.url
+            direct = server.url + kind.options
             proxied = direct.replace(f":{server.port}", f":{proxy.port}")
         posts = (("threads", proxied), ("tasks", proxied), ("forks", direct))
         crew = until.enter_context(Crew(folder, posts))
