@@ -3,12 +3,12 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
 
-from ringfence.errors import OutcomeUnknown
+from ringfence.errors import OutcomeUnknown, StoreTimeout
 from ringfence.locks import rules
 from ringfence.locks.stores.zookeeper.store import ZooKeeperStore
 
@@ -33,7 +33,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def url(zookeeper_server: Any) -> str:
-    return f"{zookeeper_server.url}/left{next(_paths)}?session=100"
+    return f"{zookeeper_server.url}/left{next(_paths)}?session=200"
 
 
 @pytest.fixture
@@ -113,6 +113,34 @@ def test_a_node_that_came_to_be_in_the_next_session_is_not_in_its_owner_s_way(
     assert status.waiting == ()
     assert store.release("x", "a", fence) is True
     assert store.status("x").holder is None
+
+
+def test_a_node_that_could_not_be_watched_is_watched_when_it_is_asked_for_again(
+    store: ZooKeeperStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke just before; a waiter would hear of nothing for as long as that node is there."""
+    with closing(ZooKeeperStore(url)) as other:
+        fence = other.grant("x", "b", 60.0)
+        assert fence is not None
+        watch = store._requests.watch
+
+        def disconnect_and_watch(path: str, gone: Callable[[], None]) -> None:
+            with monkeypatch.context() as disconnected:
+                disconnected.setattr(store._client, "while_connected", lambda: None)
+                disconnected.setattr(store._client, "_connect", unreachable)
+                watch(path, gone)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store._requests, "watch", disconnect_and_watch)
+            with suppress(StoreTimeout):
+                store.grant("x", "a", 60.0, True)
+        assert store.grant("x", "a", 60.0, True) is None
+        other.release("x", "b", fence)
+        wait_until(lambda: store._seats[f"{store._base}/locks/x", "a"].called)
+
+
+def unreachable() -> None:
+    raise StoreTimeout("not connected")
 
 
 def test_a_node_of_the_next_session_goes_when_nobody_asks_for_it_again(

@@ -96,8 +96,12 @@ class Requests:
         return was_there
 
     def watch(self, path: str, gone: Callable[[], None]) -> None:
-        """Have `gone` called by a thread of kazoo when a node is gone, or is no longer watched."""
-        _zookeeper.watch(self._client.connected(), path, gone)
+        """Have `gone` called by a thread of kazoo when a node is gone, or is not watched (any more)."""
+        kazoo = self._client.while_connected()
+        if kazoo is None:
+            gone()
+        else:
+            _zookeeper.watch(kazoo, path, gone)
 
     def clear(self, seat: Seat, is_back: Callable[[], bool], failed: Callable[[], None]) -> None:
         """Have the node of a seat deleted, and `failed` called if it is not known whether it was; wait for nothing.
