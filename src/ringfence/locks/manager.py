@@ -63,8 +63,8 @@ class LockManager:
         - `postgresql://`, `mariadb://`, `mysql://`: rows of a table in that database, which is made when missing; with
           `?mode=session` advisory locks, which end with the connection.
         - `etcd://host:port,host:port/prefix`, `etcds://` (TLS): etcd; its keys begin with the prefix, else `ringfence`.
-        - `zookeeper://name:password@host:port,host:port/path?session=15`: ZooKeeper, where only the hosts have to be
-          named; a lease lasts at most 0.8 of the session, which is in seconds.
+        - `zookeeper://name:password@host:port,host:port/path?session=20`: ZooKeeper, where only the hosts have to be
+          named; a lease lasts at most half of the session, which is in seconds.
 
         Raises:
             BackendUnavailable: the driver is not installed; the message names the extra that brings it.

@@ -20,7 +20,7 @@ class TestZooKeeper(SharedLockSuite, LockStoreSuite):
 
     @pytest.fixture(autouse=True)
     def _folder(self, zookeeper_server: Any) -> None:
-        self.url = f"{zookeeper_server.url}/suite{next(_paths)}?session=90"
+        self.url = f"{zookeeper_server.url}/suite{next(_paths)}?session=200"
 
     def open(self) -> LockStore:
         return ZooKeeperStore(self.url, self.now)

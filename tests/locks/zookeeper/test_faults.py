@@ -34,12 +34,12 @@ def server() -> Iterator[ZooKeeper]:
 @pytest.fixture
 def base(server: ZooKeeper, request: pytest.FixtureRequest) -> str:
     """A place of its own for each test, in a session that lasts however slow the machine is."""
-    return f"{server.url}/{abs(hash(request.node.nodeid))}?session=100"
+    return f"{server.url}/{abs(hash(request.node.nodeid))}?session=200"
 
 
 def short(url: str, seconds: float) -> str:
     """The same place in a session that ends soon."""
-    return url.replace("session=100", f"session={seconds}")
+    return url.replace("session=200", f"session={seconds}")
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_a_server_restarted_with_its_disk_knows_the_holder_and_the_waiter(
 def test_servers_that_lost_their_disk_are_entered_anew(private_server: Any) -> None:
     """They do not let in a session that has seen more than they have, and never tell it that it is over."""
     server = private_server(ZooKeeper())
-    with LockManager.from_url(f"{server.url}?session=4") as manager:
+    with LockManager.from_url(f"{server.url}?session=6") as manager:
         lease = taken(manager.lock("x", ttl=3.0).acquire())
         server.restart(keep_disk=False)
         later = taken(manager.lock("x", ttl=3.0).acquire(timeout=PATIENCE))
@@ -394,6 +394,6 @@ async def test_tasks_hold_wait_and_lose(base: str) -> None:
 
 def test_servers_that_allow_only_shorter_sessions_refuse_longer_leases() -> None:
     with ZooKeeper(longest=4000) as server, closing(ZooKeeperStore(f"{server.url}?session=30")) as store:
-        assert store.grant("x", "me", 3.0) is not None
+        assert store.grant("x", "me", 2.0) is not None
         with pytest.raises(InvalidValue, match="maxSessionTimeout"):
             store.grant("y", "me", 20.0)

@@ -41,7 +41,7 @@ def path() -> str:
 
 @pytest.fixture
 def url(zookeeper_server: Any, path: str) -> str:
-    return f"{zookeeper_server.url}{path}?session=100"
+    return f"{zookeeper_server.url}{path}?session=200"
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_the_server_catches_up_with_its_leader_unless_a_write_lets_the_session_o
         for _ in range(3):
             store.grant("x", "me", 10.0, True)
         assert caught_up == []
-        store.grant("x", "me", 80.0, True)
+        store.grant("x", "me", 100.0, True)
         assert len(caught_up) == 1
         store.status("x")
         assert len(caught_up) == 2

@@ -9,13 +9,15 @@ from urllib.parse import unquote
 from ringfence._url import hosts
 from ringfence.errors import InvalidValue
 
-SESSION = 15.0
+SESSION = 20.0
 """Seconds after which ZooKeeper ends the session of a process that is silent, unless the URL says otherwise."""
 
-SAFE = 0.8
+SAFE = 0.5
 """The part of its session for which a lease may last at most.
 
-ZooKeeper counts from what its leader has heard last, and a server that dies takes half a tick of that along.
+The leader counts from what it heard last of a session, and no request tells it anything: each half tick its followers
+do. One that dies right after it answered takes along what came since, and before that comes a pause between two
+heartbeats, a third of the session (ZooKeeper's `LearnerHandler`, kazoo's `ConnectionHandler`).
 """
 
 
@@ -41,7 +43,7 @@ class Target(NamedTuple):
 
 
 def target(url: str) -> Target:
-    """Read `zookeeper://name:password@host:port,host:port/path?session=15`; only the hosts have to be there.
+    """Read `zookeeper://name:password@host:port,host:port/path?session=20`; only the hosts have to be there.
 
     Raises:
         InvalidType: `url` is not a string.

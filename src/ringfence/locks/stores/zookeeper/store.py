@@ -36,7 +36,7 @@ class ZooKeeperStore(Listening):
     end its session, and all its leases and places with it.
 
     Args:
-        url: `zookeeper://host:port,host:port/path?session=15`; see `ringfence.LockManager.from_url`.
+        url: `zookeeper://host:port,host:port/path?session=20`; see `ringfence.LockManager.from_url`.
         clock: seconds; by it the leases and places of this process end.
 
     Attributes:
