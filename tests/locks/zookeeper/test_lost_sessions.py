@@ -84,6 +84,24 @@ def test_a_node_that_was_never_found_is_not_taken_for_the_next_one_of_its_owner(
     assert holder.fence == fence
 
 
+def test_a_node_that_its_owner_found_again_is_deleted_no_more(
+    store: ZooKeeperStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first place ended without a connection, and the next node was never made."""
+    fence = store.grant("x", "a", 5.0, True)
+    with monkeypatch.context() as disconnected:
+        disconnected.setattr(store._client, "while_connected", lambda: None)
+        clock.time += 5.5
+        store.tick()
+    unanswered(store, monkeypatch, bool)
+    assert store.grant("x", "a", 60.0, True) == fence
+    clock.time += 2.0
+    store.tick()
+    holder = store.status("x").holder
+    assert holder is not None
+    assert holder.fence == fence
+
+
 def test_a_node_whose_owner_asks_no_more_is_deleted_by_its_name(
     store: ZooKeeperStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,7 @@ class Requests:
     def clear(self, seat: Seat, is_back: Callable[[], bool], failed: Callable[[], None]) -> None:
         """Have the node of a seat deleted, and `failed` called if it is not known whether it was; wait for nothing.
 
-        A node that has to be found may be the next one of an owner that is back, who sees to the others itself.
+        An owner that is back sees to that itself: the node may be its own by now, or one that is found the next one.
         """
         kazoo = self._client.while_connected()
 
@@ -121,7 +121,8 @@ class Requests:
         if kazoo is None:
             failed()
         elif seat.path:
-            delete(seat.path)
+            if not is_back():
+                delete(seat.path)
         else:
             _zookeeper.sync(kazoo, seat.folder)
             self._then(kazoo.get_children_async(seat.folder), delete_found, failed)
