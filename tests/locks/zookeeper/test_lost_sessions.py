@@ -161,6 +161,29 @@ def unreachable() -> None:
     raise StoreTimeout("not connected")
 
 
+def test_one_who_gives_up_leaves_no_node_behind_that_could_not_be_deleted(
+    store: ZooKeeperStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = store._requests.make
+
+    def lose_and_make(seat: Any) -> Any:
+        patched.setattr(store._requests, "make", make)
+        store._lost()
+        return make(seat)
+
+    def fail(path: str) -> None:
+        raise OutcomeUnknown("lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._requests, "make", lose_and_make)
+        patched.setattr(store._requests, "delete", fail)
+        with pytest.raises(OutcomeUnknown):
+            store.grant("x", "a", 60.0, True)
+    assert store.status("x").holder is not None
+    store.withdraw("x", "a")
+    assert store.status("x") == ((), ())
+
+
 def test_a_node_of_the_next_session_goes_when_nobody_asks_for_it_again(
     store: ZooKeeperStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,11 +209,13 @@ class ZooKeeperStore(Listening):
         Such are of a session that is lost, or were asked for in one and made in the next; nobody else deletes these.
         """
         line = self._look_up(seat) if seat.made else self._make(seat)
+        path = seat.path
         for node in nodes.of_owner(line, seat.owner):
-            path = f"{seat.folder}/{node.name}"
-            if path != seat.path:
-                self._requests.delete(path)
+            if f"{seat.folder}/{node.name}" != path:
+                seat.path = ""  # all of them are looked for by name, until this one is known to be gone
+                self._requests.delete(f"{seat.folder}/{node.name}")
                 line.remove(node)
+        seat.path = path
         return line
 
     def _look_up(self, seat: Seat) -> list[Node]:
