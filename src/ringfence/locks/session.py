@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import queue
 import sys
 import threading
@@ -21,6 +20,7 @@ from ringfence.errors import StoreError
 from ringfence.locks import at_once
 from ringfence.locks.acquire import Granted, acquire, release, withdraw
 from ringfence.locks.cohort import Cohort
+from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.renewal import keep, renew
 from ringfence.locks.stores import Claim, LockStore, Shared
 from ringfence.locks.waiter import ThreadWaiter
@@ -53,7 +53,7 @@ class Session:
         self.closed = False
         self._remote = remote
         self._start()
-        _sessions.add(self)
+        tell_of_forks(self)
         if hasattr(store, "on_lost"):
             store.on_lost = functools.partial(told, weakref.ref(self))
 
@@ -337,14 +337,3 @@ def told(session: weakref.ref[Session], claims: Sequence[Claim] | None) -> None:
 
 def _nobody() -> None:
     """Stand for the reference to a lease that is not kept."""
-
-
-_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for session in list(_sessions):
-        session.forked()
-
-
-os.register_at_fork(after_in_child=_forked)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from ringfence import _redis
 from ringfence._core.exchange import Slot
 from ringfence.errors import StoreError
+from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.connection import Connection
@@ -42,7 +41,7 @@ class RedisStore:
         self._client = _redis.client(self._replicas.url, timeout=timeout)
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
-        _stores.add(self)
+        tell_of_forks(self)
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
@@ -196,14 +195,3 @@ class RedisStore:
             for sentinel in _redis.sentinels(self._client):
                 sentinel.connection_pool.disconnect()
         return connection
-
-
-_stores: weakref.WeakSet[RedisStore] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for store in list(_stores):
-        store.forked()
-
-
-os.register_at_fork(after_in_child=_forked)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ringfence.errors import BackendUnavailable, StoreError, StoreTimeout
+from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.stores.sql.connection import Connection
 
 
@@ -28,7 +28,7 @@ class Pool:
         self._closed = False
         self._reached = False
         self._start()
-        _pools.add(self)
+        tell_of_forks(self)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -88,14 +88,3 @@ class Pool:
             connection.close()
         else:
             self._idle.append(connection)
-
-
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for pool in list(_pools):
-        pool.forked()
-
-
-os.register_at_fork(after_in_child=_forked)

@@ -7,7 +7,6 @@ connection has all locks that were free when they were asked for; each lock that
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 import weakref
@@ -18,6 +17,7 @@ from select import POLLIN
 
 from ringfence.errors import StoreError
 from ringfence.locks import rules
+from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.listening import Listening
 from ringfence.locks.stores.sql.connection import Connection
@@ -74,7 +74,7 @@ class SessionStore(Listening):
         self._view = View(self._sessions, dialect, lambda name: self._key(name), timeout)
         self._start()
         weakref.finalize(self, self._sessions.close)
-        _stores.add(self)
+        tell_of_forks(self)
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
@@ -359,14 +359,3 @@ class SessionStore(Listening):
         claims = [hold.claim for hold in holds]
         if claims and self.on_lost is not None:
             self.on_lost(claims)
-
-
-_stores: weakref.WeakSet[SessionStore] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for store in list(_stores):
-        store.forked()
-
-
-os.register_at_fork(after_in_child=_forked)
