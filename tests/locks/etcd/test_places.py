@@ -12,7 +12,7 @@ from ringfence._etcd import KeyValue, Request, get_op, list_op
 from ringfence.errors import InvalidValue, StoreError
 from ringfence.locks import rules
 from ringfence.locks.manager import LockManager
-from ringfence.locks.stores import Claim, Shared
+from ringfence.locks.stores import Claim, Shared, heads
 from ringfence.locks.stores.etcd import places
 from ringfence.locks.stores.etcd.places import Place
 from ringfence.locks.stores.etcd.store import EtcdStore
@@ -66,7 +66,7 @@ def place(asked: int, of: int) -> Place:
     ],
 )
 def test_the_head_of_the_queue_holds(queue: list[tuple[int, int]], count: int) -> None:
-    assert places.holding([place(*shares) for shares in queue]) == count
+    assert heads.holding([place(*shares) for shares in queue]) == count
 
 
 @pytest.mark.parametrize("name", ["x", "a/b", "ü/∞ c", "%2F", "..", "a\nb", Shared("a/b", 1, 5)])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.locks import rules
-from ringfence.locks.stores import Shared
+from ringfence.locks.stores import Shared, heads
 from ringfence.locks.stores.zookeeper import nodes
 from ringfence.locks.stores.zookeeper.nodes import Node
 
@@ -27,7 +27,7 @@ def numbers(found: list[Node]) -> list[int]:
 
 
 def holds(line: list[Node], node: Node) -> bool:
-    return line.index(node) < nodes.holding(line)
+    return line.index(node) < heads.holding(line)
 
 
 @pytest.mark.parametrize("owner", ["me", "a-1", "ü/∞ ,.", "x,1,1-0000000001", "%41"])
@@ -59,25 +59,25 @@ def test_folders_of_plain_and_shared_locks_differ_and_none_is_a_dot() -> None:
 
 def test_each_waiter_for_a_plain_lock_watches_the_one_before_it() -> None:
     line = line_of(*[(1, 1)] * 5)
-    assert nodes.holding(line) == 1
+    assert heads.holding(line) == 1
     assert [numbers(nodes.in_the_way(line, at)) for at in range(1, 5)] == [[0], [1], [2], [3]]
 
 
 def test_each_waiter_for_a_semaphore_watches_as_many_as_it_has_permits() -> None:
     line = line_of(*[(1, 3)] * 6)
-    assert nodes.holding(line) == 3
+    assert heads.holding(line) == 3
     assert [numbers(nodes.in_the_way(line, at)) for at in range(3, 6)] == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
 
 
 def test_behind_a_writer_all_watch_it_alone_and_it_watches_one_reader() -> None:
     line = line_of((1, ALL), (1, ALL), (ALL, ALL), (1, ALL), (1, ALL), (ALL, ALL), (1, ALL))
-    assert nodes.holding(line) == 2
+    assert heads.holding(line) == 2
     assert [numbers(nodes.in_the_way(line, at)) for at in range(2, 7)] == [[1], [2], [2], [2], [5]]
 
 
 def test_one_who_reckons_with_more_permits_waits_for_one_before_it() -> None:
     line = line_of((1, 1), (1, 1), (1, 5))
-    assert nodes.holding(line) == 1
+    assert heads.holding(line) == 1
     assert numbers(nodes.in_the_way(line, 2)) == [0, 1]
 
 
@@ -88,7 +88,7 @@ LINES = st.lists(
 
 @given(LINES)
 def test_unless_one_of_those_watched_goes_a_waiter_does_not_get_the_lock(line: list[Node]) -> None:
-    for at in range(nodes.holding(line), len(line)):
+    for at in range(heads.holding(line), len(line)):
         watched = nodes.in_the_way(line, at)
         assert watched
         assert all(node in line[:at] for node in watched)
@@ -102,7 +102,7 @@ def test_unless_one_of_those_watched_goes_a_waiter_does_not_get_the_lock(line: l
 def test_grants_are_made_in_the_order_of_creation_whoever_goes(line: list[Node], rng: random.Random) -> None:
     granted: list[int] = []
     while line:
-        holding = line[: nodes.holding(line)]
+        holding = line[: heads.holding(line)]
         granted += [node.number for node in holding if node.number not in granted]
         assert all(holds(line, node) for node in holding)
         line.remove(rng.choice(line))

@@ -7,7 +7,6 @@ hangs on a lease of etcd, and its value says `seconds asked of`: how long that l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -75,16 +74,6 @@ def names(place: Place, prefix: str) -> tuple[str, str]:
     kind, name, owner = place.key.removeprefix(f"{prefix}/").split("/", 2)
     plain = unquote(name)
     return (plain if kind == PLAIN else Shared(plain, place.asked, place.of)), owner
-
-
-def holding(queue: Sequence[Place]) -> int:
-    """Return how many from the head of a queue hold the lock; the first that does not fit holds up all behind it."""
-    taken = 0
-    for count, place in enumerate(queue):
-        taken += place.asked
-        if taken > place.of:
-            return count
-    return len(queue)
 
 
 def fence(origin: int, revision: int) -> int:

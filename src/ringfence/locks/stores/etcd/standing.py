@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ringfence._etcd import Json, encoded, is_change
+from ringfence.locks.stores import heads
 from ringfence.locks.stores.etcd import places
 from ringfence.locks.stores.etcd.places import Place
 from ringfence.locks.stores.etcd.requests import Seen, departed
@@ -61,4 +62,4 @@ class Room:
 
 
 def _waits(ahead: Sequence[Place], place: Place) -> bool:
-    return places.holding([*ahead, place]) <= len(ahead)
+    return heads.holding([*ahead, place]) <= len(ahead)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +10,8 @@ from contextlib import contextmanager, suppress
 from ringfence._etcd import Etcd, Watch, located
 from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, StoreError
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, Holder, Push, Status
+from ringfence.locks.forks import tell_of_forks
+from ringfence.locks.stores import Claim, Holder, Push, Status, heads
 from ringfence.locks.stores.etcd import places
 from ringfence.locks.stores.etcd.places import Place
 from ringfence.locks.stores.etcd.standing import Room, Standing, is_room, standing
@@ -48,7 +47,7 @@ class EtcdStore:
         self._timeout = timeout
         self._closed = False
         self._start()
-        _stores.add(self)
+        tell_of_forks(self)
 
     def _start(self) -> None:
         self._client = Etcd(self._endpoints, self._timeout)
@@ -116,7 +115,7 @@ class EtcdStore:
         """Return who holds a lock, and who waits for it; of a shared lock, any `Shared` of its name will do."""
         with self._asking():
             origin, queue = self._steps.look_at_lock(name)
-            count = places.holding(queue)
+            count = heads.holding(queue)
             holders = tuple(self._holder(place, origin) for place in queue[:count])
             return Status(holders, tuple(self._steps.names(place)[1] for place in queue[count:]))
 
@@ -127,7 +126,7 @@ class EtcdStore:
             queues: dict[str, list[Place]] = {}
             for place in found:
                 queues.setdefault(place.key.rpartition("/")[0], []).append(place)
-            holding = [place for queue in queues.values() for place in queue[: places.holding(queue)]]
+            holding = [place for queue in queues.values() for place in queue[: heads.holding(queue)]]
             return sorted(
                 (self._holder(place, origin) for place in holding), key=lambda one: (one[0], one[2])
             )
@@ -255,14 +254,3 @@ class EtcdStore:
                 raise OutcomeUnknown(f"{error}; ask again") from error
             raise
         self._reached = True
-
-
-_stores: weakref.WeakSet[EtcdStore] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for store in list(_stores):
-        store.forked()
-
-
-os.register_at_fork(after_in_child=_forked)

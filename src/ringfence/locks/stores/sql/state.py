@@ -171,7 +171,7 @@ class State:
         return Holder(name, held.owner, held.fence, (held.deadline - self.now) / 1e6)
 
     def _has_room(self, wanted: Place) -> bool:
-        return sum(held.share for held in self.holders) + wanted.share <= wanted.of
+        return rules.fits(sum(held.share for held in self.holders), wanted.share, wanted.of)
 
     def _put(self, wanted: Place, waited: int) -> None:
         fence = rules.next_fence(self.last, _YEAR_2020 + self.now / 1e6)

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from ringfence._zookeeper import node_name
 from ringfence.locks.stores import Shared
+from ringfence.locks.stores.heads import holding
 
 LAST = 2**31 - 1
 """Where ZooKeeper's sequence numbers of one folder end; it gives this one out again and again."""
@@ -89,19 +90,6 @@ def place(line: Sequence[Node], path: str) -> int | None:
 def of_owner(line: Sequence[Node], owner: str) -> list[Node]:
     """Return the nodes of an owner."""
     return [node for node in line if node.owner == owner]
-
-
-def holding(line: Sequence[Node]) -> int:
-    """Return how many at the head of the line hold the lock: as many as there are shares for, without a gap.
-
-    So grants are made in the order of creation, in which the transaction numbers of the nodes grow, whoever withdraws.
-    """
-    shares = 0
-    for at, node in enumerate(line):
-        shares += node.asked
-        if shares > node.of:
-            return at
-    return len(line)
 
 
 def in_the_way(line: Sequence[Node], at: int) -> list[Node]:

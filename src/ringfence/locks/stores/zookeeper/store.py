@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -12,8 +11,9 @@ from functools import partial
 from ringfence._core.leases import LeaseTable
 from ringfence.errors import InvalidValue, OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.locks import rules
+from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.session import Alarm, watch
-from ringfence.locks.stores import Claim, Holder, Push, Status
+from ringfence.locks.stores import Claim, Holder, Push, Status, heads
 from ringfence.locks.stores.listening import Listening
 from ringfence.locks.stores.zookeeper import nodes
 from ringfence.locks.stores.zookeeper.client import Client
@@ -60,7 +60,7 @@ class ZooKeeperStore(Listening):
         self._requests = Requests(where, self._client)
         self.closed = False
         self._start()
-        _stores.add(self)
+        tell_of_forks(self)
 
     def _start(self) -> None:
         self.table = LeaseTable()
@@ -88,7 +88,7 @@ class ZooKeeperStore(Listening):
             at = nodes.place(line, seat.path)
             if at is None:
                 self._drop(seat)  # its node was deleted, or never made
-            elif at < nodes.holding(line):
+            elif at < heads.holding(line):
                 if self._keep(seat, self._clock() + ttl):
                     return seat.fence
             elif not queue:
@@ -145,7 +145,7 @@ class ZooKeeperStore(Listening):
         """Return who holds a lock, and who waits for it."""
         self._connected()
         line = self._requests.line(nodes.folder(self._base, name))
-        holding = nodes.holding(line)
+        holding = heads.holding(line)
         holders = self._holders([(name, node) for node in line[:holding]])
         return Status(tuple(holders), tuple(node.owner for node in line[holding:]))
 
@@ -153,7 +153,7 @@ class ZooKeeperStore(Listening):
         """Return all leases there are, by name and then by fence."""
         self._connected()
         lines = self._requests.lines()
-        return self._holders([(name, node) for name, line in lines for node in line[: nodes.holding(line)]])
+        return self._holders([(name, node) for name, line in lines for node in line[: heads.holding(line)]])
 
     def close(self) -> None:
         """End the session, and with it all leases and places of this store. Closing twice is harmless."""
@@ -189,7 +189,7 @@ class ZooKeeperStore(Listening):
     def _has_room(self, name: str) -> bool:
         """Say whether one who came now would hold the lock; so one who only asks does not stand in line for it."""
         line = self._requests.line(nodes.folder(self._base, name))
-        return nodes.holding([*line, nodes.newcomer(name)]) > len(line)
+        return heads.holding([*line, nodes.newcomer(name)]) > len(line)
 
     def _entered(self, name: str, owner: str, ttl: float) -> Seat:
         """Return the seat of an owner, for whom it is not time to ask again yet; at first it is kept like a place."""
@@ -307,7 +307,7 @@ class ZooKeeperStore(Listening):
         """Free a lock that another process holds."""
         folder = nodes.folder(self._base, name)
         line = self._requests.line(folder)
-        own = nodes.of_owner(line[: nodes.holding(line)], owner)
+        own = nodes.of_owner(line[: heads.holding(line)], owner)
         held = self._requests.holders([(name, node) for node in own[:1]])
         return bool(held) and held[0].fence == fence and self._requests.delete(f"{folder}/{own[0].name}")
 
@@ -331,14 +331,3 @@ class ZooKeeperStore(Listening):
                 seat.call()
         if self.on_lost is not None:
             self.on_lost(None)
-
-
-_stores: weakref.WeakSet[ZooKeeperStore] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for store in list(_stores):
-        store.forked()
-
-
-os.register_at_fork(after_in_child=_forked)
