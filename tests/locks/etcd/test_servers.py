@@ -19,6 +19,7 @@ from ringfence.locks.stores.etcd.store import EtcdStore
 from ringfence.testing.servers.etcd import Etcd
 from ringfence.testing.servers.ports import free_ports
 from tests.locks.etcd.waiting import PATIENCE, Waiter, await_queue, taken, until, until_answered
+from tests.locks.forks import check_that_a_child_leaves_all_to_its_parent
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -174,20 +175,7 @@ def test_a_holder_that_was_stopped_learns_of_it_and_its_write_is_refused(url: st
 
 
 def test_a_forked_child_leaves_the_lease_and_the_connections_to_its_parent(url: str) -> None:
-    with LockManager.from_url(url) as manager:
-        lease = taken(manager.lock("x").acquire())
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                if not lease.valid and manager.lock("x").acquire(blocking=False) is None:
-                    with manager.lock("y"):
-                        status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        lease.extend()
-        assert lease.release() is True
+    check_that_a_child_leaves_all_to_its_parent(url)
 
 
 async def test_tasks_wait_for_threads(url: str) -> None:

@@ -1,7 +1,6 @@
 """Servers that are killed, stopped and restarted, and connections that are cut, deaf or lose replies."""
 
 import multiprocessing
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from ringfence.testing.proxy import TO_CLIENT, TO_SERVER, Direction, Proxy
 from ringfence.testing.servers import resp
 from ringfence.testing.servers.ports import free_ports
 from ringfence.testing.servers.redis import Redis
+from tests.locks.forks import check_that_a_child_leaves_all_to_its_parent
 
 SPAWN = multiprocessing.get_context("spawn")
 PATIENCE = 60.0
@@ -247,20 +247,7 @@ def test_a_waiter_that_was_killed_is_passed_over_at_once(server: Redis) -> None:
 
 
 def test_a_forked_child_leaves_the_connection_to_its_parent(server: Redis) -> None:
-    with LockManager.from_url(server.url) as manager:
-        lease = taken(manager.lock("x").acquire())
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                if not lease.valid and manager.lock("x").acquire(blocking=False) is None:
-                    with manager.lock("y"):
-                        status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        lease.extend()
-        assert lease.release() is True
+    check_that_a_child_leaves_all_to_its_parent(server.url)
 
 
 async def test_tasks_hold_through_lost_replies_and_restarts(server: Redis, url: str, proxy: Proxy) -> None:

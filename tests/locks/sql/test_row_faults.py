@@ -13,6 +13,7 @@ from ringfence.locks.manager import LockManager
 from ringfence.locks.opening import open_store
 from ringfence.testing.proxy import TO_CLIENT, TO_SERVER, Proxy
 from ringfence.testing.servers.single import SingleServer
+from tests.locks.forks import check_that_a_child_leaves_all_to_its_parent
 from tests.locks.sql.tables import ask, end_all_others, in_transaction, through
 from tests.locks.waiters import (
     PATIENCE,
@@ -197,20 +198,7 @@ def test_a_waiter_that_was_killed_is_passed_over(server: SingleServer, name: str
 
 
 def test_a_forked_child_leaves_the_connections_to_its_parent(server: SingleServer, name: str) -> None:
-    with LockManager.from_url(server.url) as manager:
-        lease = taken(manager.lock(name, ttl=60).acquire())
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                if not lease.valid and manager.lock(name).acquire(blocking=False) is None:
-                    with manager.lock(name + "child"):
-                        status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        lease.extend()
-        assert lease.release() is True
+    check_that_a_child_leaves_all_to_its_parent(server.url, name)
 
 
 async def test_tasks_hold_through_lost_replies_and_restarts(

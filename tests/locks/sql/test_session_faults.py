@@ -17,6 +17,7 @@ from ringfence.locks.stores.sql import sessions
 from ringfence.locks.stores.sql.session_store import SessionStore
 from ringfence.testing.proxy import Proxy
 from ringfence.testing.servers.single import SingleServer
+from tests.locks.forks import check_that_a_child_leaves_all_to_its_parent
 from tests.locks.sql.tables import ask, end_all_others, in_transaction, through
 from tests.locks.waiters import PATIENCE, SPAWN, Waiter, holding, process, stand_in_line, taken, until
 
@@ -172,20 +173,7 @@ def test_a_server_that_was_killed_knows_no_holder_and_goes_on_upward(server: Sin
 
 
 def test_a_forked_child_holds_nothing_and_harms_nothing(server: SingleServer, name: str) -> None:
-    with LockManager.from_url(server.url + MODE) as manager:
-        lease = taken(manager.lock(name, ttl=60).acquire())
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                if not lease.valid and manager.lock(name).acquire(blocking=False) is None:
-                    with manager.lock(name + "child"):
-                        status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        lease.extend()
-        assert lease.release() is True
+    check_that_a_child_leaves_all_to_its_parent(server.url + MODE, name)
 
 
 def fork_and_hold(url: str, name: str, pipe: Any) -> None:

@@ -20,6 +20,7 @@ from ringfence.locks.stores import Shared
 from ringfence.locks.stores.zookeeper.store import ZooKeeperStore
 from ringfence.testing.proxy import TO_CLIENT, TO_SERVER, Proxy
 from ringfence.testing.servers.zookeeper import ZooKeeper
+from tests.locks.forks import check_that_a_child_leaves_all_to_its_parent
 
 SPAWN = multiprocessing.get_context("spawn")
 PATIENCE = 60.0
@@ -358,20 +359,7 @@ def again(store: ZooKeeperStore, name: str, owner: str) -> int | None:
 
 
 def test_a_forked_child_leaves_the_session_to_its_parent(base: str) -> None:
-    with LockManager.from_url(base) as manager:
-        lease = taken(manager.lock("x", ttl=60).acquire())
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                if not lease.valid and manager.lock("x").acquire(blocking=False) is None:
-                    with manager.lock("y"):
-                        status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        lease.extend()
-        assert lease.release() is True
+    check_that_a_child_leaves_all_to_its_parent(base)
 
 
 def test_another_process_may_break_a_lock_and_nobody_else(base: str) -> None:
