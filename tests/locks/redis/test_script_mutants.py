@@ -90,7 +90,7 @@ SHARED = {
         "test_only_the_shares_of_the_dead_end",
     ),
     "a share that is taken back is free": (
-        ("used = used - asked", ""),
+        ("used = used - (asked or 0)", ""),
         "test_a_share_that_was_released_is_free",
     ),
     "fence is compared": (("and fence == tonumber(ARGV[2])", ""), SHARES_TOGETHER),

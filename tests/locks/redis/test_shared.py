@@ -1,5 +1,6 @@
 """Locks that several hold at once, in Redis: what is asked, what is left there, and who is passed over."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -108,3 +109,11 @@ def test_fences_grow_after_everything_was_lost(server: Redis, store: RedisStore)
     first = taken(store, reading("x"), "a")
     resp.ask(server.port, "FLUSHALL")
     assert taken(store, writing("x"), "b") > first
+
+
+def test_leases_that_were_evicted_block_nobody(server: Redis, store: RedisStore) -> None:
+    assert store.grant(writing("x"), "evicted", 0.1) is not None
+    resp.ask(server.port, "DEL", "ringfence:{x}:shared:lease")
+    time.sleep(0.2)
+    fence = taken(store, writing("x"), "next")
+    assert store.release(writing("x"), "next", fence) is True

@@ -37,11 +37,12 @@ local function put(owner, till, fence, asked, of)
   redis.call('ZADD', KEYS[2], text(till), owner)
 end
 
+-- Where the leases are gone and their ends are not, as an eviction can leave them, nothing is held.
 local function take_back(owner)
   local _, _, asked = share(owner)
   redis.call('HDEL', KEYS[1], owner)
   redis.call('ZREM', KEYS[2], owner)
-  used = used - asked
+  used = used - (asked or 0)
 end
 
 local function issue(owner, ttl, fences, asked, of)
