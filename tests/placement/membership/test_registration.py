@@ -291,8 +291,11 @@ def test_a_callback_that_fails_stops_nobody(
 
 
 def test_one_thread_renews_all_and_ends(group: MemoryGroup) -> None:
+    others = set(threading.enumerate())
+
     def running() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if "membership-renew" in thread.name]
+        new = set(threading.enumerate()) - others
+        return [thread.name for thread in new if "membership-renew" in thread.name]
 
     with Membership(MemorySource(), debounce=0) as membership:
         registrations = [membership.register(f"node-{number}", ttl=30) for number in range(20)]

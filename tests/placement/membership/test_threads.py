@@ -58,8 +58,11 @@ def test_readers_never_see_a_half_made_ring() -> None:
 
 
 def test_one_thread_watches_for_any_number_of_readers_and_ends() -> None:
+    others = set(threading.enumerate())
+
     def running() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if "membership" in thread.name]
+        new = set(threading.enumerate()) - others
+        return [thread.name for thread in new if "membership" in thread.name]
 
     membership = Membership(StaticSource(["a"]))
     iterators = [membership.changes() for _ in range(50)]
