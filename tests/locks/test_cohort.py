@@ -1,7 +1,6 @@
 """The threads of one process hand a lock on among themselves, in turn, and no longer than others may wait."""
 
 import contextlib
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -151,23 +150,28 @@ def test_a_process_hands_on_for_a_few_milliseconds_only(manager: LockManager) ->
     assert got[0].owner != first.owner
 
 
-def test_other_processes_wait_for_a_block_at_most(store: Remote) -> None:
+@pytest.mark.usefixtures("slow_clocks")
+def test_other_processes_wait_for_a_block_at_most(manager: LockManager, store: Remote) -> None:
     """Two managers on one store are to each other like two processes."""
-    order: list[int] = []
-    with LockManager(store) as one, LockManager(store) as other:
-        start = threading.Barrier(8)
+    turns: list[int] = []
+    waited: list[int] = []
+    first = taken(manager.lock("x", ttl=60.0).acquire())
 
-        def work(number: int, manager: LockManager) -> None:
-            start.wait()
-            for _ in range(100):
-                with manager.lock("x", ttl=60.0):
-                    order.append(number)
+    def work(number: int) -> None:
+        while not waited:
+            with manager.lock("x", ttl=60.0):
+                turns.append(number)
 
-        with started(*(partial(work, n, m) for n, m in enumerate([one, other]) for _ in range(4))):
-            pass
-    until_one_is_done = order[: max(len(order) - 1 - order[::-1].index(number) for number in (0, 1)) // 2]
-    runs = [len(list(run)) for _, run in itertools.groupby(until_one_is_done)]
-    assert max(runs[1:]) <= 2 * rules.FENCES  # both may have to start their threads first
+    with LockManager(store) as other:
+
+        def wait() -> None:
+            with other.lock("x", ttl=60.0):
+                waited.append(len(turns))
+
+        with started(wait, *(partial(work, number) for number in range(4))):
+            wait_until(lambda: waiting(manager) == 5 and store.status("x").waiting, 30)
+            first.release()
+    assert 0 < waited[0] < rules.FENCES
 
 
 def test_waiting_in_line_keeps_to_its_timeout(manager: LockManager) -> None:
