@@ -16,7 +16,8 @@
     ├── TransactionError
     │   ├── Aborted                        nothing of the transaction happened; it may be run again
     │   ├── InDoubt                        the outcome is not known yet; ask again, or recover
-    │   └── HeuristicOutcome               a branch ended otherwise than was decided
+    │   ├── HeuristicOutcome               a branch ended otherwise than was decided
+    │   └── ProofRejected                  a proof about the decision log does not show what it should
     └── StoreError
         ├── BackendUnavailable             a driver or server that is not there
         ├── StoreDamaged                   the store's file is not what it should be
@@ -206,6 +207,23 @@ class HeuristicOutcome(TransactionError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.gid, self.branch, self.reason)
+
+
+class ProofRejected(TransactionError):
+    """A proof does not show what it is said to: the log was rewritten, or the proof is another's or damaged.
+
+    Attributes:
+        what: what was to be shown.
+        reason: why it is not.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"not shown: {what}; {reason}")
+        self.what = what
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ProofRejected], tuple[str, str]]:
+        return type(self), (self.what, self.reason)
 
 
 class StoreError(RingfenceError):
