@@ -6,6 +6,8 @@ is one store per name and process.
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from ringfence.errors import InvalidType, InvalidValue
 
 KNOWN = ("memory", "sqlite")
@@ -39,6 +41,18 @@ def sqlite_path(url: str) -> str:
     if "?" in path:
         raise InvalidValue(f"{url!r} carries options; a sqlite URL is a path and nothing else")
     return path
+
+
+def file_path(url: str) -> str:
+    """Return the path named by a `file:///absolute` URL, in which %20 stands for a space.
+
+    Raises:
+        InvalidValue: the URL names no absolute path.
+    """
+    _, rest = split(url, ("file",))
+    if not rest.startswith("/") or rest == "/":
+        raise InvalidValue(f"{url!r} names no path; write file:///absolute/path")
+    return unquote(rest)
 
 
 def hosts(url: str, known: tuple[str, ...]) -> tuple[list[str], str]:

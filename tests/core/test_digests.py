@@ -52,6 +52,21 @@ def test_the_twins_agree_on_every_length(twins: dict[str, SimpleNamespace], name
         assert len({twin.digests.digest(name, data, seed) for twin in twins.values()}) == 1, length
 
 
+CRC32C = [  # RFC 3720, appendix B.4, and the check value of the polynomial
+    (b"123456789", 0xE306_9283),
+    (b"", 0),
+    (bytes(32), 0x8A91_36AA),
+    (b"\xff" * 32, 0x62A8_AB43),
+    (bytes(range(32)), 0x46DD_794E),
+    (bytes(range(31, -1, -1)), 0x113F_DB5C),
+]
+
+
+@pytest.mark.parametrize(("data", "checksum"), CRC32C, ids=range(len(CRC32C)))
+def test_crc32c_as_in_the_rfc(core: SimpleNamespace, data: bytes, checksum: int) -> None:
+    assert core.digests.digest("crc32c", data) == checksum
+
+
 @given(data=st.binary(max_size=300), name=st.sampled_from(sorted(KINDS)), seed=st.integers(0, 2**32 - 1))
 def test_the_twins_agree(twins: dict[str, SimpleNamespace], data: bytes, name: str, seed: int) -> None:
     assert len({twin.digests.digest(name, data, seed) for twin in twins.values()}) == 1

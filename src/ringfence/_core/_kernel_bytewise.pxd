@@ -25,11 +25,21 @@ cdef extern from *:
         0x00000000, 0x77073096, 0xee0e612c, 0x990951ba, 0x076dc419, 0x706af48f, 0xe963a535, 0x9e6495a3,
         0x0edb8832, 0x79dcb8a4, 0xe0d5e91e, 0x97d2d988, 0x09b64c2b, 0x7eb17cbd, 0xe7b82d07, 0x90bf1d91,
     };
+    static const uint32_t ringfence_crc32c_high[16] = {
+        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+    };
+    static const uint32_t ringfence_crc32c_low[16] = {
+        0x00000000, 0xf26b8303, 0xe13b70f7, 0x1350f3f4, 0xc79a971f, 0x35f1141c, 0x26a1e7e8, 0xd4ca64eb,
+        0x8ad958cf, 0x78b2dbcc, 0x6be22838, 0x9989ab3b, 0x4d43cfd0, 0xbf284cd3, 0xac78bf27, 0x5e133c24,
+    };
     """
     const uint16_t* CRC16_HIGH "ringfence_crc16_high"
     const uint16_t* CRC16_LOW "ringfence_crc16_low"
     const uint32_t* CRC32_HIGH "ringfence_crc32_high"
     const uint32_t* CRC32_LOW "ringfence_crc32_low"
+    const uint32_t* CRC32C_HIGH "ringfence_crc32c_high"
+    const uint32_t* CRC32C_LOW "ringfence_crc32c_low"
 
 
 cdef inline uint32_t signed_char(uint8_t byte) noexcept nogil:
@@ -107,13 +117,23 @@ cdef inline uint64_t crc16_xmodem(const uint8_t* data, size_t length, uint64_t s
     return crc16(data, length, seed) & 0xFFFF
 
 
-cdef inline uint64_t crc32a(const uint8_t* data, size_t length, uint64_t seed) noexcept nogil:
+cdef inline uint32_t reflected_crc32(
+    const uint8_t* data, size_t length, const uint32_t* high, const uint32_t* low
+) noexcept nogil:
     cdef uint32_t crc = 0xFFFF_FFFF, byte
     cdef size_t i
     for i in range(length):
         byte = (crc ^ data[i]) & 0xFF
-        crc = crc >> 8 ^ CRC32_HIGH[byte >> 4] ^ CRC32_LOW[byte & 15]
-    return <uint32_t>~crc
+        crc = crc >> 8 ^ high[byte >> 4] ^ low[byte & 15]
+    return ~crc
+
+
+cdef inline uint64_t crc32a(const uint8_t* data, size_t length, uint64_t seed) noexcept nogil:
+    return reflected_crc32(data, length, CRC32_HIGH, CRC32_LOW)
+
+
+cdef inline uint64_t crc32c(const uint8_t* data, size_t length, uint64_t seed) noexcept nogil:
+    return reflected_crc32(data, length, CRC32C_HIGH, CRC32C_LOW)
 
 
 cdef inline uint64_t crc32(const uint8_t* data, size_t length, uint64_t seed) noexcept nogil:

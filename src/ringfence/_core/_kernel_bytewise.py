@@ -106,6 +106,23 @@ def crc32a(data: bytes, seed: int) -> int:
     return zlib.crc32(data)
 
 
+def crc32c(data: bytes, seed: int) -> int:
+    """CRC-32C (Castagnoli), the checksum of iSCSI, ext4 and many logs: RFC 3720, appendix B.4."""
+    crc = _MASK
+    for byte in data:
+        crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
+    return crc ^ _MASK
+
+
+def _crc32c_of(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F6_3B78 if byte & 1 else 0)
+    return byte
+
+
+_CRC32C = [_crc32c_of(byte) for byte in range(256)]
+
+
 def hsieh(data: bytes, seed: int) -> int:
     """Hsieh's SuperFastHash (`nc_hsieh.c`), whose seed is 0."""
     if not data:

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from ringfence._core._kernel_bytewise cimport (
-    crc16, crc16_xmodem, crc32, crc32_avalanche, crc32a, djb2, djb2_avalanche, fnv1_32, fnv1_64, fnv1a_32,
+    crc16, crc16_xmodem, crc32, crc32_avalanche, crc32a, crc32c, djb2, djb2_avalanche, fnv1_32, fnv1_64, fnv1a_32,
     fnv1a_64, fnv1a_unsigned, hsieh, jenkins, one_at_a_time, sdbm, sdbm_avalanche, wt6, wt6_avalanche,
 )
 from ringfence._core._kernel_md5 cimport md5_high, md5_low, md5_word
@@ -79,4 +79,6 @@ cdef inline Hash hash_of(int kind) noexcept nogil:
         return sha1_high
     elif kind == 31:
         return murmur3_token
+    elif kind == 32:
+        return crc32c
     return NULL

@@ -11,6 +11,7 @@ from ringfence._core._kernel_bytewise import (
     crc32,
     crc32_avalanche,
     crc32a,
+    crc32c,
     djb2,
     djb2_avalanche,
     fnv1_32,
@@ -73,6 +74,7 @@ _HASHES: tuple[Hash, ...] = (
     crc32_avalanche,
     sha1_high,
     murmur3_token,
+    crc32c,
 )
 
 

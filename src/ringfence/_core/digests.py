@@ -47,6 +47,7 @@ _NAMES = (
     "crc32_avalanche",
     "sha1",
     "murmur3_token",
+    "crc32c",
 )
 
 KINDS: dict[str, int] = {name: number for number, name in enumerate(_NAMES, 1)}
@@ -54,7 +55,8 @@ KINDS: dict[str, int] = {name: number for number, name in enumerate(_NAMES, 1)}
 
 64 bits: `murmur3` (the low half of x64 128), `xxh64`, `xxh3` (seed 0 only), `md5` and `sha1` (their first eight bytes,
 big-endian), `md5_low` (the last eight), `murmur2_64a`, `murmur3_java` (Cassandra's) and `murmur3_token` (its token,
-from the least up); 32 bits: `md5_word` (the first of ketama), `murmur2` and, each as its system has it, the others.
+from the least up); 32 bits: `crc32c`, `md5_word` (the first of ketama), `murmur2` and, each as its system has it, the
+others.
 """
 
 

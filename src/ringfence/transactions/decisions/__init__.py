@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ringfence._url import split, sqlite_path
+from ringfence._url import KNOWN, file_path, split, sqlite_path
 from ringfence.errors import InvalidValue
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
@@ -64,16 +64,20 @@ def check_outcome(outcome: Outcome) -> Outcome:
 
 
 def from_url(url: str, timeout: float) -> DecisionStore:
-    """Open the decision store that `url` names: `sqlite:///path`, `memory://` or `memory://name`.
+    """Open the decision store that `url` names: `sqlite:///path`, `file:///folder`, `memory://` or `memory://name`.
 
     Raises:
         InvalidValue: no store is known for the URL.
     """
-    scheme, rest = split(url)
+    scheme, rest = split(url, (*KNOWN, "file"))
     if scheme == "memory":
         from ringfence.transactions.decisions import memory
 
         return memory.shared(rest)
+    if scheme == "file":
+        from ringfence.transactions.decisions.file import FileDecisions
+
+        return FileDecisions(file_path(url))
     from ringfence.transactions.decisions.sqlite import SqliteDecisions
 
     return SqliteDecisions(sqlite_path(url), timeout=timeout)
