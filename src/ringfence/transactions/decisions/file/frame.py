@@ -52,8 +52,11 @@ def _payload(data: bytes, at: int) -> bytes | None:
     if at + _HEAD.size > len(data):
         return None
     length, checksum = _HEAD.unpack_from(data, at)
-    payload = data[at + _HEAD.size : at + _HEAD.size + length]
-    return payload if length and len(payload) == length and digest("crc32c", payload) == checksum else None
+    start = at + _HEAD.size
+    if not 0 < length <= len(data) - start:
+        return None
+    payload = data[start : start + length]
+    return payload if digest("crc32c", payload) == checksum else None
 
 
 def _good_frames(data: bytes, start: int) -> Iterator[int]:

@@ -99,7 +99,7 @@ class FileDecisions:
         """
         with self._order:
             decision = self._deciding.get(gid)
-            if decision is None or gid in self._outcomes:
+            if decision is None or decision.group is None or gid in self._outcomes:
                 return self._outcomes.get(gid)
         return self._settle(gid, decision)
 
@@ -130,10 +130,10 @@ class FileDecisions:
 
     def _settle(self, gid: str, decision: _Decision) -> Outcome:
         """Return the outcome when it is on the disk."""
-        if decision.group is not None:
-            self._finish(decision.group)
-            self._outcomes[gid] = decision.outcome
-            self._deciding.pop(gid, None)
+        assert decision.group is not None
+        self._finish(decision.group)
+        self._outcomes[gid] = decision.outcome
+        self._deciding.pop(gid, None)
         return decision.outcome
 
     def _finish(self, group: Group) -> None:
