@@ -16,7 +16,18 @@ from ringfence import aio, compat
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "ringfence"
 
-FOUNDATION = {"errors", "_core", "_etcd", "_mysql", "_postgresql", "_redis", "_sqlite", "_url", "_zookeeper"}
+FOUNDATION = {
+    "errors",
+    "_core",
+    "_etcd",
+    "_mysql",
+    "_postgresql",
+    "_redis",
+    "_sqlite",
+    "_sqlite_marks",
+    "_url",
+    "_zookeeper",
+}
 LOW = FOUNDATION | {"protocol"}
 PILLARS = {"placement", "locks", "transactions"}
 MAY_IMPORT = {
@@ -27,6 +38,7 @@ MAY_IMPORT = {
     "_postgresql": {"errors", "_url"},
     "_redis": {"errors"},
     "_sqlite": {"errors"},
+    "_sqlite_marks": set(),
     "_url": {"errors"},
     "_zookeeper": {"errors"},
     "protocol": FOUNDATION,

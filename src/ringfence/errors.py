@@ -160,15 +160,18 @@ class Aborted(TransactionError):
     Attributes:
         gid: the transaction.
         reason: why it was aborted.
+        retryable: it only came in the way of another one (a deadlock, a serialization failure, a lock that was not to
+            be had in time), so the same may well succeed soon; `TransactionManager.run` does that.
     """
 
-    def __init__(self, gid: str, reason: str) -> None:
+    def __init__(self, gid: str, reason: str, retryable: bool = False) -> None:
         super().__init__(f"transaction {gid} aborted: {reason}")
         self.gid = gid
         self.reason = reason
+        self.retryable = retryable
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.gid, self.reason)
+        return type(self), (self.gid, self.reason, self.retryable)
 
 
 class InDoubt(TransactionError):

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -38,7 +39,12 @@ class Call:
 
 @dataclass(slots=True)
 class Parallel:
-    """Ask several targets at once; the answer is a list in the same order, an exception standing for a failure."""
+    """Ask several targets at once; the answer is a list in the same order, an exception standing for a failure.
+
+    A target with a method `send(operation, *args)` can take a request without waiting for its answer: it returns what
+    waits for the answer and gives it, or None when this request cannot be split. So one thread has all requests under
+    way at once. An answer that nobody waited for, because of an interrupt, is the target's to discard.
+    """
 
     calls: tuple[Call, ...]
 
@@ -138,7 +144,7 @@ def _perform(effect: Effect) -> Any:
         case Sleep():
             return time.sleep(effect.seconds)
         case Parallel():
-            return [_outcome(call) for call in effect.calls]
+            return _together(effect.calls)
 
 
 async def _aperform(effect: Effect) -> Any:
@@ -154,8 +160,28 @@ async def _aperform(effect: Effect) -> Any:
             return await asyncio.gather(*map(_aperform, effect.calls), return_exceptions=True)
 
 
-def _outcome(call: Call) -> Any:
+def _together(calls: tuple[Call, ...]) -> list[Any]:
+    """Send what can be sent ahead, carry the other requests out meanwhile, and then wait for the answers."""
+    sent = [_sent(call) for call in calls]
+    answers = [
+        None if receive else _outcome(_perform, call) for receive, call in zip(sent, calls, strict=True)
+    ]
+    return [_outcome(receive) if receive else answer for receive, answer in zip(sent, answers, strict=True)]
+
+
+def _sent(call: Call) -> Callable[[], Any] | None:
+    send = getattr(call.target, "send", None)
+    if send is None:
+        return None
     try:
-        return _perform(call)
+        receive: Callable[[], Any] | None = send(call.operation, *call.args)
+    except Exception as error:
+        return partial(_raise, error)
+    return receive
+
+
+def _outcome(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
     except Exception as error:
         return error

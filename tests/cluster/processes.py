@@ -16,7 +16,7 @@ Acknowledge = Callable[[], object]
 STEPS = frozenset(
     {"grant", "release", "start", "join", "set_state", "set_fence", "insert", "discard", "put", "delete"}
 )
-STEPS |= {"prepare", "put_if_absent", "commit", "commit_one_phase", "rollback", "write", "erase"}
+STEPS |= {"prepare", "put_if_absent", "commit", "one_phase", "rollback", "write", "erase"}
 """The steps of the protocols that leave something behind, or take a lock."""
 
 

@@ -324,7 +324,7 @@ class Story:
             state = shard.state()
             assert state is not None
             assert (state.epoch, state.previous) == (2, None), name
-            assert not shard.participant.prepared()
+            assert not shard.participant.recover()
         assert not entries["a"]
 
 

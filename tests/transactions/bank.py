@@ -60,7 +60,7 @@ class Bank:
             assert not tm.recover().unresolved
             again = tm.recover()
             assert (again.resolved, again.unresolved) == ([], [])
-            assert [participant.prepared() for participant in tm.participants.values()] == [[], []]
+            assert [participant.recover() for participant in tm.participants.values()] == [[], []]
             committed = self.balances() == after
             assert committed or (self.balances() == (100, 100) and not acknowledged)
             expected = Outcome.COMMITTED if committed else Outcome.ABORTED

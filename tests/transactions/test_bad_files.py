@@ -85,7 +85,7 @@ def test_a_damaged_intent_is_kept(bank: Bank) -> None:
         tm._coordinator.running.clear()
         [left] = tm.recover().unresolved
         assert "its intent is kept" in str(left)
-        assert tm.participants["east"].prepared() == [tx.gid]
+        assert tm.participants["east"].recover() == [tx.gid]
 
 
 @pytest.mark.parametrize("name", ["decisions", "east"])

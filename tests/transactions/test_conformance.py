@@ -3,6 +3,8 @@
 import contextlib
 import sqlite3
 import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from ringfence.transactions import Outcome, Vote
 from ringfence.transactions.decisions import DecisionStore, recorded
 from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.decisions.sqlite import SqliteDecisions
-from ringfence.transactions.participants import Participant
+from ringfence.transactions.participants import Capabilities, Participant
 from ringfence.transactions.participants.memory import MemoryBranch, MemoryParticipant
 from ringfence.transactions.participants.sqlite import SqliteParticipant
 
@@ -54,11 +56,11 @@ class TestSqliteDecisions(InFolders, DecisionStoreSuite):
 
 class TestMemoryParticipant(ParticipantSuite):
     def open(self) -> Participant:
-        return MemoryParticipant(timeout=0.02)
+        return MemoryParticipant(timeout=0.02, decisions=MemoryDecisions())
 
     def restart(self, participant: Participant) -> Participant:
         assert isinstance(participant, MemoryParticipant)
-        participant.disconnect(["main.1.1"])
+        participant.disconnect(["main.1.1", "main.1.3"])
         return participant
 
     def write(self, branch: Any, value: int) -> None:
@@ -70,6 +72,67 @@ class TestMemoryParticipant(ParticipantSuite):
 
     def fail(self, branch: Any) -> None:
         branch.fail("a statement failed")
+
+
+class SideBySide(MemoryParticipant):
+    """Branches run at once; whoever prepares second what another has prepared is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(timeout=0.02)
+        self.capabilities = Capabilities(concurrent=True, durable=False)
+
+    def _free(self) -> bool:
+        return True
+
+    def _ready(self, gid: str) -> MemoryBranch:
+        branch = super()._ready(gid)
+        if any(branch.changes.keys() & changes.keys() for changes in self._intents.values()):
+            raise Aborted(gid, "another transaction was first", retryable=True)
+        return branch
+
+    def send(self, operation: str, *arguments: Any) -> Callable[[], Any]:
+        return partial(getattr(self, operation), *arguments)
+
+    def resolve_many(self, gids: Sequence[str], outcome: Outcome) -> list[Exception | None]:
+        end = self.commit if outcome is Outcome.COMMITTED else self.rollback
+        return [end(gid) for gid in gids]
+
+
+class TestConcurrentParticipant(TestMemoryParticipant):
+    def open(self) -> Participant:
+        return SideBySide()
+
+    def write_elsewhere(self, branch: Any, value: int) -> None:
+        branch.put("elsewhere", value)
+
+    def read_elsewhere(self, branch: Any) -> int | None:
+        found: int | None = branch.get("elsewhere")
+        return found
+
+
+class LetsBranchesOverwrite(SideBySide):
+    def _ready(self, gid: str) -> MemoryBranch:
+        return MemoryParticipant._ready(self, gid)
+
+
+class AnswersWithNothing(SideBySide):
+    def send(self, operation: str, *arguments: Any) -> Callable[[], Any]:
+        return lambda: None
+
+
+class ResolvesOne(SideBySide):
+    def resolve_many(self, gids: Sequence[str], outcome: Outcome) -> list[Exception | None]:
+        return super().resolve_many(gids[:1], outcome) + [None] * (len(gids) - 1)
+
+
+@pytest.mark.parametrize("broken", [LetsBranchesOverwrite, AnswersWithNothing, ResolvesOne])
+def test_the_suite_finds_broken_concurrent_participants(broken: type[SideBySide]) -> None:
+    class Suite(TestConcurrentParticipant):
+        def open(self) -> Participant:
+            return broken()
+
+    assert failures(Suite())
+    assert not failures(TestConcurrentParticipant())
 
 
 class TestSqliteParticipant(InFolders, ParticipantSuite):
@@ -155,9 +218,9 @@ class LosesPrepared(MemoryParticipant):
 
 
 class CommitsWhatWasSettled(MemoryParticipant):
-    def commit_one_phase(self, gid: str) -> None:
+    def one_phase(self, gid: str) -> None:
         self._fenced.discard(gid)
-        super().commit_one_phase(gid)
+        super().one_phase(gid)
 
 
 class NotIdempotent(MemoryParticipant):
@@ -167,7 +230,33 @@ class NotIdempotent(MemoryParticipant):
         super().commit(gid)
 
 
+class DecidesAgainstTheStore(MemoryParticipant):
+    def decide(self, gid: str) -> Outcome:
+        self.one_phase(gid)
+        return self.decision_store().put_if_absent(gid, Outcome.COMMITTED)
+
+
+class DecidesWithoutARow(MemoryParticipant):
+    def decide(self, gid: str) -> Outcome:
+        self.one_phase(gid)
+        return Outcome.COMMITTED
+
+
+class ForgetsFences(MemoryParticipant):
+    def guard(self, gid: str, resource: str, fence: int) -> None:
+        pass
+
+
+class ListsEverybodysWork(MemoryParticipant):
+    def recover(self, prefix: str = "") -> list[str]:
+        return super().recover()
+
+
 BROKEN = [
+    DecidesAgainstTheStore,
+    DecidesWithoutARow,
+    ForgetsFences,
+    ListsEverybodysWork,
     ForgetsFailures,
     ShowsPreparedWork,
     LetsOthersIn,
@@ -181,7 +270,7 @@ BROKEN = [
 def test_the_suite_finds_broken_participants(broken: type[MemoryParticipant]) -> None:
     class Suite(TestMemoryParticipant):
         def open(self) -> Participant:
-            return broken(timeout=0.02)
+            return broken(timeout=0.02, decisions=MemoryDecisions())
 
     assert failures(Suite())
 

@@ -65,7 +65,7 @@ def test_after_a_failed_fsync_of_a_decision_this_process_decides_nothing_more(
     with pytest.raises(InDoubt, match="no more decisions in this process"):
         tx.commit()
     assert disk.failed == 1
-    assert tm.participants["east"].prepared() == tm.participants["west"].prepared() == [tx.gid]
+    assert tm.participants["east"].recover() == tm.participants["west"].recover() == [tx.gid]
     with pytest.raises(StoreError, match=r"start a new one: .*disk I/O error"):
         tm.decisions.put_if_absent("main.1.9", Outcome.COMMITTED)
     [left, _] = tm.recover().unresolved

@@ -74,7 +74,7 @@ def left_behind(bank: Bank, folder: Path) -> list[Bank]:
         if status == 0:
             return list(found.values())
         with copy.copy(folder / "look").manager() as tm:
-            prepared = [tuple(participant.prepared()) for participant in tm.participants.values()]
+            prepared = [tuple(participant.recover()) for participant in tm.participants.values()]
             if any(prepared):
                 found.setdefault((*prepared, tm.decisions.get("main.1.1")), copy)
     raise AssertionError("unreachable")

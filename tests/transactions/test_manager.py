@@ -175,4 +175,4 @@ def test_what_another_decision_store_decides_is_left_alone_and_reported() -> Non
     [left] = report.unresolved
     assert (left.gid, left.branch) == ("main.9.1", "east")
     assert "put the right one back" in str(left.error)
-    assert east.prepared() == ["main.9.1"]
+    assert east.recover() == ["main.9.1"]

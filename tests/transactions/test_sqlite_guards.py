@@ -102,7 +102,7 @@ def test_a_transaction_of_a_plain_program_cannot_straddle(
     participant: SqliteParticipant, plain: sqlite3.Connection
 ) -> None:
     """One that read before the prepare can neither write after it nor on top of the commit."""
-    assert participant.prepared() == []
+    assert participant.recover() == []
     plain.execute("BEGIN")
     plain.execute("SELECT * FROM plain").fetchall()
     prepare(participant)
@@ -188,7 +188,7 @@ def test_a_guard_that_was_dropped_is_made_again(
 
 def test_one_phase_commits_need_no_guards(participant: SqliteParticipant, plain: sqlite3.Connection) -> None:
     participant.begin(GID).execute("UPDATE plain SET x = 'once'")
-    participant.commit_one_phase(GID)
+    participant.one_phase(GID)
     assert plain.execute("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'").fetchone() == (0,)
 
 

@@ -311,7 +311,7 @@ def test_a_schema_changed_by_others_keeps_the_intent(participant: SqliteParticip
     for _ in range(2):
         with pytest.raises(HeuristicOutcome, match="no such table: t; its intent is kept"):
             participant.commit(GID)
-    assert participant.prepared() == [GID]
+    assert participant.recover() == [GID]
     plain.execute("ALTER TABLE gone RENAME TO t")
     participant.commit(GID)
     assert plain.execute("SELECT x FROM t").fetchall() == [(1,)]

@@ -16,7 +16,7 @@ from ringfence.transactions import Outcome
 from .bank import Acknowledge, Bank, die, forked, transfer
 
 COMMIT = ["prepare", "prepare", "put_if_absent", "commit", "commit"]
-RECOVERY = ["prepared", "prepared", "put_if_absent", "commit", "commit"]
+RECOVERY = ["recover", "recover", "put_if_absent", "commit", "commit"]
 NAMED = [(when, number, name) for number, name in enumerate(COMMIT) for when in ("before", "after")]
 NAMED_RECOVERY = [
     (when, number, name) for number, name in enumerate(RECOVERY) for when in ("before", "after")
@@ -142,7 +142,7 @@ def test_a_branch_prepared_after_the_scan_is_found_by_the_next_recovery(
     for name in ("east", "west"):
         tx[name].execute("UPDATE account SET balance = 0")
     zombie.participants["east"].prepare(tx.gid)
-    driver("after", 1, "prepared", lambda: zombie.participants["west"].prepare(tx.gid))
+    driver("after", 1, "recover", lambda: zombie.participants["west"].prepare(tx.gid))
     assert str(rival.recover()) == f"0 committed, 1 rolled back, 0 left\n{tx.gid} aborted on east"
     assert str(rival.recover()) == f"0 committed, 1 rolled back, 0 left\n{tx.gid} aborted on west"
     assert zombie.decisions.put_if_absent(tx.gid, Outcome.COMMITTED) == "aborted"

@@ -66,14 +66,14 @@ def test_nothing_to_do() -> None:
 
 
 def test_one_writer_commits_in_one_phase() -> None:
-    assert committing({}, east=True) == ["commit_one_phase east"]
+    assert committing({}, east=True) == ["one_phase east"]
 
 
 def test_readers_are_left_out_of_the_second_phase() -> None:
     read_only = {"prepare north": [Vote.READ_ONLY], "prepare south": [Vote.READ_ONLY]}
     assert committing(read_only, north=False) == ["prepare north"]
     asked = committing(read_only, north=False, east=True, south=False)
-    assert asked == ["prepare north", "prepare south", "commit_one_phase east"]
+    assert asked == ["prepare north", "prepare south", "one_phase east"]
     asked = committing(read_only, north=False, east=True, west=True)
     assert asked[3:] == ["put_if_absent store", "commit east", "commit west"]
 
@@ -136,9 +136,9 @@ def test_a_branch_that_cannot_follow_is_reported() -> None:
     [(Outcome.COMMITTED, None), (Outcome.ABORTED, Aborted), (StoreError("gone"), InDoubt)],
 )
 def test_an_unknown_one_phase_commit_is_settled(settled: Any, raised: type[Exception] | None) -> None:
-    answers = {"commit_one_phase": [OutcomeUnknown("lost")], "settle": [settled]}
+    answers = {"one_phase": [OutcomeUnknown("lost")], "settle": [settled]}
     if raised is None:
-        assert committing(answers, east=True)[:2] == ["commit_one_phase east", "settle east"]
+        assert committing(answers, east=True)[:2] == ["one_phase east", "settle east"]
     else:
         with pytest.raises(raised):
             committing(answers, east=True)

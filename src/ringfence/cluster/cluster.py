@@ -284,7 +284,7 @@ class Cluster:
         report.unresolved += done.unresolved
 
     def _left_prepared_by(self, name: str) -> bool:
-        prepared = (shard.participant.prepared() for shard in self._view.shards.values())
+        prepared = (shard.participant.recover() for shard in self._view.shards.values())
         return any(Gid.parse(gid).name == name for gid in chain.from_iterable(prepared))
 
 

@@ -69,7 +69,7 @@ def _check_joining(view: View, name: str) -> Effects[None]:
         StoreDamaged: it has lost its state.
     """
     shard = view.shard(name)
-    prepared = yield Call(shard.participant, "prepared")
+    prepared = yield Call(shard.participant, "recover")
     if not prepared and (yield Call(shard, "state")) is None:
         raise no_ring(name)
 

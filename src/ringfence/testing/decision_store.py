@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ringfence.testing.suites import refused
-from ringfence.transactions.decisions import DecisionStore
+from ringfence.transactions.decisions import DecisionStore, Heuristic
 from ringfence.transactions.outcome import Outcome
 
 _COMMITTED, _ABORTED = Outcome.COMMITTED, Outcome.ABORTED
@@ -95,6 +95,42 @@ class DecisionStoreSuite(ABC):
         with self._opened() as store:
             store.begin_epoch("main")
             assert store.put_if_absent("never-started.7.1", _ABORTED) == _ABORTED
+
+    def test_many_are_put_as_one_by_one(self) -> None:
+        with self._opened() as store:
+            store.begin_epoch("main")
+            store.put_if_absent("main.1.2", _COMMITTED)
+            rows = [("main.1.1", _ABORTED), ("main.1.2", _ABORTED), ("main.1.3", _COMMITTED)]
+            assert store.put_many(rows) == [_ABORTED, _COMMITTED, _COMMITTED]
+            assert [store.get(gid) for gid, _ in rows] == [_ABORTED, _COMMITTED, _COMMITTED]
+            assert store.put_many([]) == []
+            store.begin_epoch("main")
+            assert store.put_many([("main.1.4", _COMMITTED), ("main.2.1", _COMMITTED)]) == [
+                _ABORTED,
+                _COMMITTED,
+            ]
+
+    def test_decisions_are_listed_by_the_beginning_of_their_gids(self) -> None:
+        with self._opened() as store:
+            store.begin_epoch("main")
+            rows = [("main.1.1", _COMMITTED), ("main.1.2", _ABORTED), ("maine.1.1", _ABORTED)]
+            store.put_many(rows)
+            assert list(store.decisions()) == rows
+            assert list(store.decisions("main.")) == rows[:2]
+            assert [list(store.decisions(prefix)) for prefix in ("m_in.", "%", "MAIN.")] == [[], [], []]
+
+    def test_what_was_reported_is_kept_until_it_is_forgotten(self) -> None:
+        store = self.open()
+        assert store.heuristics() == []
+        for branch in ("west", "east", "west"):
+            store.report("main.1.1", branch, "rolled back by hand")
+        store.report("main.1.2", "east", "committed by hand")
+        with self._opened(self.restart(store)) as again:
+            first = [Heuristic("main.1.1", branch, "rolled back by hand") for branch in ("east", "west")]
+            last = Heuristic("main.1.2", "east", "committed by hand")
+            assert again.heuristics() == [*first, last]
+            assert [again.forget("main.1.1"), again.forget("main.1.1")] == [True, False]
+            assert again.heuristics() == [last]
 
     def test_of_many_threads_one_decides(self) -> None:
         with self._opened() as store:

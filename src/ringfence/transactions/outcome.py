@@ -14,7 +14,8 @@ class Outcome(StrEnum):
 
 
 class Vote(StrEnum):
-    """A participant's answer to "prepare"; a refusal is an exception."""
+    """A participant's answer to "prepare"; an exception is a vote against with its reason."""
 
     YES = "yes"
     READ_ONLY = "read only"
+    NO = "no"

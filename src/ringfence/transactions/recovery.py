@@ -106,7 +106,7 @@ def recover(
         running: the gids of `epoch` that are still at work in this process.
     """
     report = Recovery()
-    found = yield from _prepared(participants, report)
+    found = yield from _prepared(name, participants, report)
     for gid, branches in found.items():
         parsed = Gid.parse(gid)
         if parsed.name == name and parsed.epoch > epoch:
@@ -121,6 +121,11 @@ def foreign(gid: Gid, newest: int) -> InvalidValue:
     return InvalidValue(
         f"'{gid}' is not from this decision store: {gid.name!r} is at epoch {newest} there; put the right one back"
     )
+
+
+def prefix(name: str) -> str:
+    """What all gids of the coordinator `name` begin with, and those of no other."""
+    return f"{name}."
 
 
 def left_behind(gid: Gid, name: str, epoch: int, running: Container[str]) -> bool:
@@ -173,9 +178,11 @@ def _ask_all(
     return list(answers)
 
 
-def _prepared(participants: Mapping[str, Participant], report: Recovery) -> Effects[dict[str, list[str]]]:
-    """The names of the participants on which each gid is prepared."""
-    calls = tuple(Call(participant, "prepared") for participant in participants.values())
+def _prepared(
+    name: str, participants: Mapping[str, Participant], report: Recovery
+) -> Effects[dict[str, list[str]]]:
+    """The names of the participants on which each gid of the coordinator `name` is prepared."""
+    calls = tuple(Call(participant, "recover", (prefix(name),)) for participant in participants.values())
     found: dict[str, list[str]] = {}
     for branch, answer in zip(participants, (yield Parallel(calls)), strict=True):
         if isinstance(answer, RingfenceError):

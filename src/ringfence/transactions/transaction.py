@@ -65,7 +65,7 @@ class Branches:
 
 def not_begun(gid: str, name: str, error: StoreTimeout) -> Aborted:
     """The error for a branch that could not begin; also when two transactions wait for each other."""
-    return Aborted(gid, f"its branch {name!r} could not begin: {error}")
+    return Aborted(gid, f"its branch {name!r} could not begin: {error}", retryable=True)
 
 
 class Transaction:

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ringfence.errors import Aborted, InDoubt, OutcomeUnknown, StoreError
+from ringfence.errors import Aborted, InDoubt, OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.protocol import Call, Effects, Parallel, Sleep
 from ringfence.transactions.decisions import DecisionStore
 from ringfence.transactions.outcome import Outcome, Vote
@@ -62,14 +62,14 @@ def commit(gid: str, branches: Sequence[Enlisted], decisions: DecisionStore) -> 
     """
     writers = [branch for branch in branches if branch.wrote]
     if len(branches) == len(writers) == 1:
-        return (yield from _commit_one_phase(gid, writers[0]))
+        return (yield from _one_phase(gid, writers[0]))
     yield from _prepare(
         gid, branches, [branch for branch in branches if len(writers) > 1 or not branch.wrote]
     )
     if len(writers) > 1:
         yield from _finish(gid, writers, decisions)
     elif writers:
-        yield from _commit_one_phase(gid, writers[0])
+        yield from _one_phase(gid, writers[0])
     return None
 
 
@@ -115,17 +115,18 @@ def _prepare(gid: str, branches: Sequence[Enlisted], asked: Sequence[Enlisted]) 
     for branch, vote in zip(asked, votes, strict=True):
         if refused(vote):
             yield from roll_back(gid, branches)
-            raise _against(gid, branch, vote) from vote
+            raise _against(gid, branch, vote) from (vote if isinstance(vote, Exception) else None)
 
 
 def refused(vote: Any) -> bool:
     """Is that anything but a vote for committing?"""
-    return not isinstance(vote, Vote)
+    return vote is not Vote.YES and vote is not Vote.READ_ONLY
 
 
 def _against(gid: str, branch: Enlisted, vote: Any) -> Aborted:
     reason = vote.reason if isinstance(vote, Aborted) else vote
-    return Aborted(gid, f"branch {branch.name!r} voted against it: {reason}")
+    retryable = vote.retryable if isinstance(vote, Aborted) else isinstance(vote, StoreTimeout)
+    return Aborted(gid, f"branch {branch.name!r} voted against it: {reason}", retryable)
 
 
 def _finish(gid: str, writers: Sequence[Enlisted], decisions: DecisionStore) -> Effects[None]:
@@ -160,9 +161,9 @@ def _unanswered(answer: Any) -> bool:
     return answer is not None
 
 
-def _commit_one_phase(gid: str, branch: Enlisted) -> Effects[None]:
+def _one_phase(gid: str, branch: Enlisted) -> Effects[None]:
     try:
-        yield Call(branch.participant, "commit_one_phase", (gid,))
+        yield Call(branch.participant, "one_phase", (gid,))
     except OutcomeUnknown as error:
         yield from _settle(gid, branch, error)
     except BaseException as error:

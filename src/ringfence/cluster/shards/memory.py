@@ -70,7 +70,7 @@ class MemoryShard:
 
     def _check(self, state: RingState | None, epoch: int) -> None:
         # First: on a shard that is about to join, the ring is in what is prepared.
-        rules.check_settled(self.name, next(iter(self.participant.prepared()), None))
+        rules.check_settled(self.name, next(iter(self.participant.recover()), None))
         if state is None:
             raise no_ring(self.name)
         rules.check_epoch(self.name, epoch, state.epoch)

@@ -8,13 +8,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from ringfence import _sqlite_marks
 from ringfence._sqlite import Pool, translate, translating
 from ringfence._url import sqlite_path
 from ringfence.errors import InvalidType, InvalidValue, StoreError
 from ringfence.locks.guards.base import BaseGuard
-
-_TABLE = "CREATE TABLE IF NOT EXISTS ringfence_guard (resource TEXT PRIMARY KEY, fence INTEGER NOT NULL) WITHOUT ROWID"
-_MARK = "INSERT OR REPLACE INTO ringfence_guard (resource, fence) VALUES (?, ?)"
 
 
 class Guard(BaseGuard[sqlite3.Connection]):
@@ -63,7 +61,7 @@ class Guard(BaseGuard[sqlite3.Connection]):
     def mark(self) -> int:
         """Return the highest fence that has written; 0 if none has."""
         with self._connection() as connection, translating(self.path):
-            return self._mark(connection)
+            return _sqlite_marks.read(connection, self.resource)
 
     def close(self) -> None:
         """Close the guard's own connections. Closing twice is harmless."""
@@ -71,20 +69,10 @@ class Guard(BaseGuard[sqlite3.Connection]):
             self._pool.close()
 
     def _raise_mark(self, connection: sqlite3.Connection, fence: int) -> None:
-        mark = self._mark(connection)
+        mark = _sqlite_marks.read(connection, self.resource)
         self._admit(fence, mark)
         if fence != mark:
-            connection.execute(_TABLE)
-            connection.execute(_MARK, (self.resource, fence))
-
-    def _mark(self, connection: sqlite3.Connection) -> int:
-        table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'ringfence_guard'"
-        cursor = _cursor(connection)
-        if not cursor.execute(table).fetchall():
-            return 0
-        select = "SELECT fence FROM ringfence_guard WHERE resource = ?"
-        rows = cursor.execute(select, (self.resource,)).fetchall()
-        return int(rows[0][0]) if rows else 0
+            _sqlite_marks.put(connection, self.resource, fence)
 
     @contextmanager
     def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:

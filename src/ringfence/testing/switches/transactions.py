@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from ringfence.errors import Aborted
 from ringfence.protocol import Call, Effects, Parallel
@@ -74,12 +74,14 @@ def loser_follows_winner() -> AbstractContextManager[None]:
     return replaced(two_phase, "decide", insist)
 
 
-def own_name_older_epochs() -> AbstractContextManager[None]:
+@contextmanager
+def own_name_older_epochs() -> Iterator[None]:
     """Transactions 2: recovery touches its own name and what its newest epoch left behind, nothing else.
 
     Off, it aborts the transactions of a coordinator that is alive and well.
     """
-    return replaced(recovery, "left_behind", lambda *_: True)
+    with replaced(recovery, "prefix", lambda _: ""), replaced(recovery, "left_behind", lambda *_: True):
+        yield
 
 
 def stale_never_commits() -> AbstractContextManager[None]:

@@ -199,8 +199,8 @@ class Bank:
             if first.unresolved or len(second) or second.unresolved:
                 raise Violation(f"recovery of {name} left something to do: {first}; then {second}")
         for name, participant in self.participants.items():
-            if participant.prepared():
-                raise Violation(f"{name} has branches in doubt in the end: {participant.prepared()}")
+            if participant.recover():
+                raise Violation(f"{name} has branches in doubt in the end: {participant.recover()}")
 
     def check_transfer(self, gid: str, where: list[str]) -> None:
         """One transfer is everywhere or nowhere, and where its coordinator was told."""
@@ -252,7 +252,7 @@ def opened() -> MemoryParticipant:
     branch = participant.begin("bank.1.1")
     for number in range(ACCOUNTS):
         branch.put(("account", number), MONEY)
-    participant.commit_one_phase("bank.1.1")
+    participant.one_phase("bank.1.1")
     return participant
 
 

@@ -52,7 +52,7 @@ LOCK = "rebalance"
 LATE_DISCONNECT = OUTAGE[0]
 """Seconds until a shard has surely noticed that a process died."""
 
-VOTES = {"prepare", "commit", "commit_one_phase", "rollback", "prepared", "settle", "put_if_absent"}
+VOTES = {"prepare", "commit", "one_phase", "rollback", "recover", "settle", "put_if_absent"}
 REPEATED = VOTES | {"grant", "release", "withdraw"}
 """What may be asked twice, and late."""
 
@@ -175,8 +175,8 @@ class Cluster:
         self.simulation.run()
         found: defaultdict[str, list[str]] = defaultdict(list)
         for name, participant in self.participants.items():
-            if participant.prepared():
-                raise Violation(f"shard {name} has branches in doubt in the end: {participant.prepared()}")
+            if participant.recover():
+                raise Violation(f"shard {name} has branches in doubt in the end: {participant.recover()}")
             for _, key in participant.snapshot().keys() - {STATE}:
                 found[key].append(name)
         for key, where in sorted(found.items()):

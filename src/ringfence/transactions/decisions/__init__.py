@@ -8,12 +8,31 @@ acceptor.)
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from ringfence._url import KNOWN, file_path, split, sqlite_path
 from ringfence.errors import InvalidValue
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
+from ringfence.transactions.participants import Participant
+
+
+class Heuristic(NamedTuple):
+    """A branch that did not end as was decided, as recorded in a decision store until somebody forgets it.
+
+    Attributes:
+        gid: the transaction.
+        branch: the participant's name.
+        found: what became of the branch.
+    """
+
+    gid: str
+    branch: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.gid} on {self.branch}: {self.found}"
 
 
 class DecisionStore(Protocol):
@@ -39,8 +58,31 @@ class DecisionStore(Protocol):
             StoreError: nothing was recorded.
         """
 
+    def put_many(self, rows: Sequence[tuple[str, Outcome]]) -> list[Outcome]:
+        """`put_if_absent` for each of `rows`, in one durable step where the store can; what stands, in their order.
+
+        Raises:
+            OutcomeUnknown: any of the rows may or may not be there; ask again.
+            StoreError: nothing was recorded.
+        """
+
     def get(self, gid: str) -> Outcome | None:
         """The outcome that stands, or None if none was recorded."""
+
+    def decisions(self, prefix: str = "") -> Iterator[tuple[str, Outcome]]:
+        """All decisions on gids that begin with `prefix`, each with its gid; in order of gid, as text sorts."""
+
+    def carried_by(self, participant: Participant) -> bool:
+        """Is this store a table in that participant's database, so that its `decide` puts rows here?"""
+
+    def report(self, gid: str, branch: str, found: str) -> None:
+        """Record durably that a branch did not end as was decided; once for each branch."""
+
+    def heuristics(self) -> list[Heuristic]:
+        """What was reported and not forgotten yet, in order of gid and branch, as text sorts."""
+
+    def forget(self, gid: str) -> bool:
+        """Drop what was reported of `gid`, when somebody has dealt with it; was there anything?"""
 
     def close(self) -> None:
         """Give up connections. Closing twice is harmless."""
@@ -61,6 +103,11 @@ def check_outcome(outcome: Outcome) -> Outcome:
     if outcome not in (Outcome.COMMITTED, Outcome.ABORTED):
         raise InvalidValue(f"{outcome!r} is no decision; it is 'committed' or 'aborted'")
     return Outcome(outcome)
+
+
+def not_carried(participant: str) -> InvalidValue:
+    """What to say when a participant that carries no decisions is asked for them."""
+    return InvalidValue(f"{participant} carries no decisions; name a decision store of its own")
 
 
 def from_url(url: str, timeout: float) -> DecisionStore:

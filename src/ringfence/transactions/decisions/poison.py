@@ -7,13 +7,22 @@ al., "Can applications recover from fsync failures?", USENIX ATC 2020.)
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ringfence.errors import StoreError, StoreTimeout
 
 
 class Poison:
-    """Refuses decisions once one has failed."""
+    """Refuses decisions once one has failed.
+
+    Attributes:
+        turn: held while one is made, so that nobody decides between a failure and its being noted.
+    """
 
     def __init__(self) -> None:
+        self.turn = threading.Lock()
         self._reason: str | None = None
 
     def check(self) -> None:
@@ -29,3 +38,19 @@ class Poison:
         """Take note that a decision failed; a timeout is none, for nothing happened."""
         if not isinstance(error, StoreTimeout):
             self._reason = str(error)
+
+
+@contextmanager
+def deciding(poison: Poison) -> Iterator[None]:
+    """The block makes a decision durable, unless one failed before; it takes note when this one fails.
+
+    Raises:
+        StoreError: one failed before; nothing was recorded now.
+    """
+    with poison.turn:
+        poison.check()
+        try:
+            yield
+        except StoreError as error:
+            poison.after(error)
+            raise

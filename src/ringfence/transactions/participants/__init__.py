@@ -6,10 +6,29 @@ prepared work is durable, seen by nobody and overwritten by nobody, until it is 
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from ringfence._url import split, sqlite_path
 from ringfence.transactions.outcome import Outcome, Vote
+
+if TYPE_CHECKING:
+    from ringfence.transactions.decisions import DecisionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a participant can do beyond two phases.
+
+    Attributes:
+        concurrent: branches run side by side; otherwise one at a time, as in an SQLite file.
+        marker: it can carry the decision row in its own local transaction.
+        durable: what it prepared and committed outlasts a power failure.
+    """
+
+    concurrent: bool = False
+    marker: bool = False
+    durable: bool = True
 
 
 class Branch(Protocol):
@@ -21,10 +40,24 @@ class Branch(Protocol):
 
 
 class Participant(Protocol):
-    """What the protocols ask of a participant. All but `begin` may be asked twice, and late."""
+    """What the protocols ask of a participant. All but `begin` may be asked twice, and late.
+
+    Further methods are used where they are there:
+
+    - `guard(gid, resource, fence)` remembers a fence that `prepare`, `one_phase` and `decide` compare with the mark of
+      `resource`, in the same local transaction as the work: a mark above it is a vote against (`FenceRejected`), else
+      the mark becomes the fence.
+    - `send(operation, *args)` sends a request and returns what waits for its answer, or None; see `protocol.Parallel`.
+    - `resolve_many(gids, outcome)` commits or rolls back many prepared branches, and returns for each of them None or
+      the error.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do beyond two phases."""
 
     def begin(self, gid: str) -> Branch:
-        """Start the branch of `gid`, alone in this participant until it is prepared or over.
+        """Start the branch of `gid`; alone in this participant until it is prepared or over, unless `concurrent`.
 
         Raises:
             StoreTimeout: another branch did not end in time.
@@ -34,18 +67,18 @@ class Participant(Protocol):
     def prepare(self, gid: str) -> Vote:
         """Make the branch's work durable without showing it, and promise that it can be committed.
 
-        Any exception is a vote against; the work is then given up, or will be by `rollback`. A branch whose
-        statement failed votes against, even if the application caught the error.
+        Any exception is a vote against, and says why; the work is then given up, or will be by `rollback`. A branch
+        whose statement failed votes against, even if the application caught the error.
         """
 
     def commit(self, gid: str) -> None:
         """Show the prepared work. A branch that is not there was committed before.
 
         Raises:
-            HeuristicOutcome: the work cannot be done any more; it is kept for somebody to look at.
+            HeuristicOutcome: it ended otherwise by somebody's hand, or the work cannot be done any more.
         """
 
-    def commit_one_phase(self, gid: str) -> None:
+    def one_phase(self, gid: str) -> None:
         """Commit a branch that was not prepared, durably, and remember that `gid` was committed here.
 
         Raises:
@@ -54,10 +87,14 @@ class Participant(Protocol):
         """
 
     def rollback(self, gid: str) -> None:
-        """Give up the branch, prepared or not. A branch that is not there was rolled back before."""
+        """Give up the branch, prepared or not. A branch that is not there was rolled back before.
 
-    def prepared(self) -> list[str]:
-        """The gids of all prepared branches."""
+        Raises:
+            HeuristicOutcome: somebody committed it by hand.
+        """
+
+    def recover(self, prefix: str = "") -> list[str]:
+        """The gids of the prepared branches here that begin with `prefix`; of ringfence's transactions only."""
 
     def settled(self, gid: str) -> Outcome | None:
         """Whether `gid` was committed here in one phase or can never be any more; None if it still could."""
@@ -67,6 +104,27 @@ class Participant(Protocol):
 
     def close(self) -> None:
         """Give up branches that were not prepared, and connections. Closing twice is harmless."""
+
+
+class Marker(Participant, Protocol):
+    """A participant with `capabilities.marker`: the decision can be a row in its own local transaction."""
+
+    def decide(self, gid: str) -> Outcome:
+        """Commit the open branch and record "committed" for `gid`, in one local transaction.
+
+        The row is the one that `decision_store()` would put, under the same rules: if another one stands, or the epoch
+        is stale, the branch is rolled back.
+
+        Returns:
+            What stands in the end.
+
+        Raises:
+            OutcomeUnknown: it may or may not have happened; what the decision store says holds.
+            Exception: nothing of the branch happened, and nothing was decided.
+        """
+
+    def decision_store(self) -> DecisionStore:
+        """Open the decision store in the same database."""
 
 
 def from_url(url: str, timeout: float) -> Participant:

@@ -8,8 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ringfence.errors import Aborted, InDoubt, StoreTimeout
+from ringfence.errors import Aborted, FenceRejected, InDoubt, StoreTimeout
+from ringfence.transactions.decisions import memory as decisions_in_memory
+from ringfence.transactions.decisions import not_carried
+from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.outcome import Outcome, Vote
+from ringfence.transactions.participants import Capabilities
 
 _DELETED = object()
 
@@ -23,6 +27,7 @@ class MemoryBranch:
         gid: the transaction.
         wrote: it changed something.
         failed: the error that makes this branch vote against committing, if any.
+        fences: by resource, those to be compared when it ends.
     """
 
     def __init__(self, gid: str, data: dict[Any, Any]) -> None:
@@ -30,6 +35,7 @@ class MemoryBranch:
         self.wrote = False
         self.failed: str | None = None
         self.changes: dict[Any, Any] = {}
+        self.fences: dict[str, int] = {}
         self._data = data
 
     def get(self, key: Any) -> Any:
@@ -67,15 +73,23 @@ class MemoryParticipant:
 
     Args:
         timeout: seconds that `begin` waits for another branch to end; 0 does not wait.
+        decisions: the decision store that it carries, if it shall be a marker.
+
+    Attributes:
+        capabilities: what it can do beyond two phases.
+        decisions: the decision store that it carries.
     """
 
-    def __init__(self, timeout: float = 5.0) -> None:
+    def __init__(self, timeout: float = 5.0, decisions: MemoryDecisions | None = None) -> None:
+        self.capabilities = Capabilities(marker=decisions is not None, durable=False)
+        self.decisions = decisions
         self._timeout = timeout
         self._data: dict[Any, Any] = {}
         self._branches: dict[str, MemoryBranch] = {}
         self._intents: dict[str, dict[Any, Any]] = {}
         self._committed: set[str] = set()
         self._fenced: set[str] = set()
+        self._marks: dict[str, int] = {}
         self._changed = threading.Condition(threading.RLock())
 
     def begin(self, gid: str) -> MemoryBranch:
@@ -91,8 +105,7 @@ class MemoryParticipant:
         with self._changed:
             if gid in self._intents:
                 return Vote.YES
-            branch = self._open(gid)
-            refuse_failed(branch)
+            branch = self._ready(gid)
             if branch.wrote:
                 self._intents[gid] = branch.changes
             self._end(gid)
@@ -104,18 +117,46 @@ class MemoryParticipant:
             self._apply(self._intents.pop(gid, {}))
             self._changed.notify_all()
 
-    def commit_one_phase(self, gid: str) -> None:
+    def one_phase(self, gid: str) -> None:
         """Apply the branch's changes at once."""
         with self._changed:
             if gid in self._committed:
                 return
-            branch = self._open(gid)
-            refuse_failed(branch)
+            branch = self._ready(gid)
             if gid in self._fenced:
                 raise Aborted(gid, "it was settled as aborted before it committed")
             self._apply(branch.changes)
             self._committed.add(gid)
             self._end(gid)
+
+    def decide(self, gid: str) -> Outcome:
+        """Apply the branch's changes and record the decision, in one step."""
+        with self._changed:
+            decisions = self.decision_store()
+            standing = decisions.get(gid)
+            if standing is not None and gid not in self._branches:
+                return standing
+            branch = self._ready(gid)
+            standing = decisions.put_if_absent(gid, Outcome.COMMITTED)
+            if standing is Outcome.COMMITTED:
+                self._apply(branch.changes)
+            self._end(gid)
+            return standing
+
+    def decision_store(self) -> MemoryDecisions:
+        """The decision store that it carries.
+
+        Raises:
+            InvalidValue: it carries none.
+        """
+        if self.decisions is None:
+            raise not_carried("this participant in memory")
+        return self.decisions
+
+    def guard(self, gid: str, resource: str, fence: int) -> None:
+        """Compare `fence` with the mark of `resource` when the branch ends."""
+        with self._changed:
+            self._open(gid).fences[resource] = fence
 
     def rollback(self, gid: str) -> None:
         """Forget the branch's changes."""
@@ -123,10 +164,10 @@ class MemoryParticipant:
             self._intents.pop(gid, None)
             self._end(gid)
 
-    def prepared(self) -> list[str]:
-        """The gids of all prepared branches."""
+    def recover(self, prefix: str = "") -> list[str]:
+        """The gids of the prepared branches that begin with `prefix`."""
         with self._changed:
-            return list(self._intents)
+            return [gid for gid in self._intents if gid.startswith(prefix)]
 
     def settled(self, gid: str) -> Outcome | None:
         """Whether `gid` was committed here in one phase, or never can be."""
@@ -190,6 +231,16 @@ class MemoryParticipant:
         except KeyError:
             raise Aborted(gid, "its branch is not open here; its work was lost or given up") from None
 
+    def _ready(self, gid: str) -> MemoryBranch:
+        """The open branch, if nothing stands against its work."""
+        branch = self._open(gid)
+        refuse_failed(branch)
+        for resource, fence in branch.fences.items():
+            check_mark(resource, fence, self._marks.get(resource, 0))
+        if branch.wrote:
+            self._marks.update(branch.fences)
+        return branch
+
     def _end(self, gid: str) -> None:
         self._branches.pop(gid, None)
         self._changed.notify_all()
@@ -212,9 +263,19 @@ def refuse_failed(branch: MemoryBranch) -> None:
         raise Aborted(branch.gid, branch.failed)
 
 
+def check_mark(resource: str, fence: int, mark: int) -> None:
+    """Vote against work under a fence that is not the newest.
+
+    Raises:
+        FenceRejected: a newer holder has written.
+    """
+    if fence < mark:
+        raise FenceRejected(resource, fence, mark)
+
+
 _shared: dict[str, MemoryParticipant] = {}
 
 
 def shared(name: str, timeout: float) -> MemoryParticipant:
-    """The one participant called `name` in this process."""
-    return _shared.setdefault(name, MemoryParticipant(timeout))
+    """The one participant called `name` in this process; it carries the decisions of the same name."""
+    return _shared.setdefault(name, MemoryParticipant(timeout, decisions_in_memory.shared(name)))

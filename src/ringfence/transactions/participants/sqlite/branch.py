@@ -40,6 +40,7 @@ class SqliteBranch:
         gid: the transaction.
         wrote: it ran something that can change the file.
         over: it has ended, or is being ended.
+        fences: by resource, those to be compared with the marks when it ends.
     """
 
     def __init__(self, gid: Gid, connection: Connection) -> None:
@@ -50,6 +51,7 @@ class SqliteBranch:
         self.redo: list[redo.Statement] = []
         self.failed: BaseException | None = None
         self.over = False
+        self.fences: dict[str, int] = {}
         self._answers: Answers = connection.companion
 
     def execute(self, sql: str, parameters: redo.Parameters = ()) -> Result:

@@ -6,7 +6,8 @@
     prepare           ROLLBACK TO the savepoint, INSERT the record as *intent*, COMMIT: one fsync, no gap in the lock
     commit            BEGIN IMMEDIATE, run the record again, DELETE the intent, COMMIT
     rollback          ROLLBACK; or, prepared, DELETE the intent
-    commit_one_phase  mark the gid as committed, COMMIT
+    one_phase         mark the gid as committed, COMMIT
+    decide            INSERT the decision row, COMMIT
 
 At most one intent stands in a file. While it does, other branches wait to begin, and guard triggers refuse the
 writes of programs that use plain SQLite. What they do to the schema, to virtual tables (full-text search) and with
@@ -20,12 +21,16 @@ import os
 import random
 import sqlite3
 import time
+from contextlib import closing
 
-from ringfence import _sqlite
+from ringfence import _sqlite, _sqlite_marks
 from ringfence._sqlite import Connection, Pool, immediate, translating
-from ringfence.errors import Aborted, HeuristicOutcome, InDoubt, InvalidValue
+from ringfence.errors import Aborted, FenceRejected, HeuristicOutcome, InDoubt, InvalidValue
+from ringfence.transactions.decisions.poison import deciding
+from ringfence.transactions.decisions.sqlite import SqliteDecisions, poison_of, put
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome, Vote
+from ringfence.transactions.participants import Capabilities
 from ringfence.transactions.participants.sqlite import guards, redo, settled
 from ringfence.transactions.participants.sqlite.branch import SqliteBranch
 from ringfence.transactions.participants.sqlite.deterministic import Answers
@@ -43,12 +48,15 @@ class SqliteParticipant:
         timeout: seconds that `begin` waits for other transactions on the file.
     """
 
+    capabilities = Capabilities(marker=True)
+
     def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
         self.path = os.fspath(path)
         self._timeout = timeout
         self._pool = Pool(self.path, timeout=timeout, prepare=_make_ready)
         self._branches: dict[str, SqliteBranch] = {}
         self._guarded: int | None = None
+        self._poison = poison_of(self.path)
 
     def begin(self, gid: str) -> SqliteBranch:
         """Start the branch of `gid`: take the file's write lock, once no prepared work stands in the file."""
@@ -75,9 +83,11 @@ class SqliteParticipant:
             return self._prepared_before(gid)
         with _Last(self._pool, branch.connection) as connection:
             branch.refuse_failed()
+            if branch.wrote:
+                connection.execute("ROLLBACK TO ringfence_work")
+            compare_fences(connection, branch)
             if not branch.wrote:
                 return Vote.READ_ONLY
-            connection.execute("ROLLBACK TO ringfence_work")
             added = self._guard(connection)
             keep_intent(connection, gid, redo.encode([*map(_without, added), *branch.redo]))
             _sqlite.commit(connection)
@@ -92,7 +102,7 @@ class SqliteParticipant:
                 self._run_again(connection, gid, kept[0])
                 self._guard(connection)
 
-    def commit_one_phase(self, gid: str) -> None:
+    def one_phase(self, gid: str) -> None:
         """Commit the branch as it is, marked in the same transaction."""
         branch = self._end(gid)
         if branch is None:
@@ -100,9 +110,35 @@ class SqliteParticipant:
             return
         with _Last(self._pool, branch.connection) as connection:
             branch.refuse_failed()
+            compare_fences(connection, branch)
             if not settled.commit(connection, branch.gid):
                 raise Aborted(gid, "it was settled as aborted before it committed")
             _sqlite.commit(connection)
+
+    def decide(self, gid: str) -> Outcome:
+        """Commit the branch as it is, and the decision row with it."""
+        branch = self._end(gid)
+        if branch is None:
+            return self._decided_before(gid)
+        with _Last(self._pool, branch.connection) as connection:
+            branch.refuse_failed()
+            compare_fences(connection, branch)
+            with deciding(self._poison), translating(self.path):
+                standing = put(connection, branch.gid, Outcome.COMMITTED)
+                if standing is Outcome.COMMITTED:
+                    _sqlite.commit(connection)
+                return standing
+
+    def decision_store(self) -> SqliteDecisions:
+        """Open the decision store in the same file."""
+        return SqliteDecisions(self.path, timeout=self._timeout)
+
+    def guard(self, gid: str, resource: str, fence: int) -> None:
+        """Compare `fence` with the mark of `resource` when the branch ends; `ringfence.Guard` keeps the same marks."""
+        branch = self._branches.get(gid)
+        if branch is None:
+            raise _not_open(gid)
+        branch.fences[resource] = fence
 
     def rollback(self, gid: str) -> None:
         """Give up the branch, or its intent."""
@@ -110,14 +146,15 @@ class SqliteParticipant:
         if branch is not None:
             with _Last(self._pool, branch.connection):
                 return
-        if gid in self.prepared():
+        if gid in self.recover():
             with self._pool.borrow() as connection, immediate(connection):
                 connection.execute("DELETE FROM ringfence_intent WHERE gid = ?", (gid,))
 
-    def prepared(self) -> list[str]:
-        """The gids of all intents in the file."""
+    def recover(self, prefix: str = "") -> list[str]:
+        """The gids of the intents in the file that begin with `prefix`."""
         with self._pool.borrow() as connection:
-            return [gid for (gid,) in connection.execute("SELECT gid FROM ringfence_intent")]
+            gids = [gid for (gid,) in connection.execute("SELECT gid FROM ringfence_intent")]
+        return [gid for gid in gids if gid.startswith(prefix)]
 
     def settled(self, gid: str) -> Outcome | None:
         """Whether `gid` was committed here in one phase, or never can be."""
@@ -168,13 +205,20 @@ class SqliteParticipant:
         return added
 
     def _prepared_before(self, gid: str) -> Vote:
-        if gid in self.prepared():
+        if gid in self.recover():
             return Vote.YES
-        raise Aborted(gid, "its branch is not open here; its work was lost or given up")
+        raise _not_open(gid)
 
     def _committed_before(self, gid: str) -> None:
         if self.settled(gid) is not Outcome.COMMITTED:
-            raise Aborted(gid, "its branch is not open here; its work was lost or given up")
+            raise _not_open(gid)
+
+    def _decided_before(self, gid: str) -> Outcome:
+        with closing(self.decision_store()) as decisions:
+            standing = decisions.get(gid)
+        if standing is None:
+            raise _not_open(gid)
+        return standing
 
     def _run_again(self, connection: Connection, gid: str, kept: str) -> None:
         try:
@@ -183,6 +227,24 @@ class SqliteParticipant:
             if isinstance(error, sqlite3.Error) and _sqlite.translate(self.path, error) is not None:
                 raise
             raise HeuristicOutcome(gid, self.path, f"{error}; its intent is kept in the file") from error
+
+
+def compare_fences(connection: Connection, branch: SqliteBranch) -> None:
+    """Compare the branch's fences with the marks, and raise these if it wrote, in the transaction that is open.
+
+    Raises:
+        FenceRejected: a newer holder has written.
+    """
+    for resource, fence in branch.fences.items():
+        mark = _sqlite_marks.read(connection, resource)
+        if fence < mark:
+            raise FenceRejected(resource, fence, mark)
+        if branch.wrote and fence > mark:
+            _sqlite_marks.put(connection, resource, fence)
+
+
+def _not_open(gid: str) -> Aborted:
+    return Aborted(gid, "its branch is not open here; its work was lost or given up")
 
 
 def keep_intent(connection: Connection, gid: str, kept: str) -> None:
@@ -213,7 +275,7 @@ class _Last:
         except BaseException:
             self._connection.close()
             raise
-        if error is None or isinstance(error, Aborted):
+        if error is None or isinstance(error, Aborted | FenceRejected):
             self._pool.give(self._connection)
         else:
             self._connection.close()
