@@ -18,6 +18,7 @@ from ringfence.locks.stores import LockStore
 from ringfence.locks.stores.memory import MemoryStore
 from ringfence.protocol import Effects, _perform, run
 from tests.locks.remote import Remote
+from tests.locks.waiters import wait_until
 
 
 @pytest.fixture
@@ -40,13 +41,6 @@ def slow_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def taken(lease: Lease | None) -> Lease:
     assert lease is not None
     return lease
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.002)
 
 
 def waiting(manager: LockManager) -> int:

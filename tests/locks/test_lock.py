@@ -14,6 +14,7 @@ from ringfence.errors import LeaseLost, NotHeld, StoreError, StoreTimeout
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.memory import MemoryStore
+from tests.locks.waiters import wait_until
 
 
 @pytest.fixture
@@ -46,13 +47,6 @@ class Interrupts:
 def taken(lease: Lease | None) -> Lease:
     assert lease is not None
     return lease
-
-
-def wait_until(condition: Any, seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.002)
 
 
 def test_a_with_block_holds_the_lock_and_gives_it_back(manager: LockManager) -> None:
@@ -148,10 +142,10 @@ def test_what_was_lost_cannot_be_extended(manager: LockManager) -> None:
 
 def test_a_lease_taken_away_is_lost_at_the_next_renewal(manager: LockManager) -> None:
     lost: list[Lease] = []
-    lease = taken(manager.lock("x", ttl=2.0).acquire())
+    lease = taken(manager.lock("x", ttl=6.0).acquire())
     lease.on_lost(lost.append)
     manager._session.store.withdraw("x", lease.owner)
-    wait_until(lambda: lost, 1.5)
+    wait_until(lambda: lost, 5.5)
     assert lost == [lease]
     assert not lease.valid
 

@@ -18,6 +18,14 @@ SPAWN = multiprocessing.get_context("spawn")
 PATIENCE = 60.0
 
 
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something that is bound to happen soon, on a machine that may be slow."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.002)
+
+
 class Waiter:
     """A thread that waits for a lock, and gives it back."""
 
