@@ -17,6 +17,7 @@ from ringfence.testing.servers import resp
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.store_suite import ask_at_once
 from tests.locks.redis.beside import Beside
+from tests.locks.redis.kept import Kept, keep, kept
 
 PATIENCE = 60.0
 TIMEOUT = 5.0
@@ -89,16 +90,16 @@ def store(servers: list[Redis]) -> Iterator[QuorumStore]:
     opened.close()
 
 
-def leases(server: Redis, name: str) -> list[str]:
-    """Return the words of a lock's lease at one server: end, fence, fences, owner."""
-    value = resp.ask(server.port, "GET", f"ringfence:{{{name}}}:lease")
-    return [] if value is None else str(value.decode()).split(" ")
+def lease(server: Redis, name: str) -> Kept:
+    """Return a lock's lease at one server."""
+    found = kept(server, name)
+    assert found is not None
+    return found
 
 
 def at(server: Redis, name: str, owner: str, fence: int, until: int = 9 * 10**15) -> None:
     """Put a lease at one server."""
-    lease = f"{until} {fence} 1 {owner}"
-    resp.ask(server.port, "SET", f"ringfence:{{{name}}}:lease", lease, "PX", 60_000)
+    keep(server, name, Kept(until, fence, 1, 0, owner))
 
 
 def insisting(ask: Callable[[], object]) -> object:
@@ -116,7 +117,8 @@ def test_the_greatest_fence_of_the_majority_is_written_back(servers: list[Redis]
     at(servers[1], "x", "", ahead, until=0)
     fence = store.grant("x", "me", LONG, False, 32)
     assert fence == ahead + 1
-    assert [leases(server, "x")[1:] for server in servers] == [[str(fence), "32", "me"]] * 3
+    found = [lease(server, "x") for server in servers]
+    assert [(one.fence, one.fences, one.owner) for one in found] == [(fence, 32, "me")] * 3
 
 
 def test_a_later_majority_sees_the_fence_of_an_earlier_one(servers: list[Redis], store: QuorumStore) -> None:
@@ -134,8 +136,8 @@ def test_without_a_majority_everything_is_withdrawn(servers: list[Redis], store:
     for server in servers[:2]:
         at(server, "x", "another", 1)
     assert store.grant("x", "me", LONG) is None
-    assert leases(servers[2], "x")[0] == "0"
-    assert leases(servers[0], "x")[3] == "another"
+    assert lease(servers[2], "x").end == 0
+    assert lease(servers[0], "x").owner == "another"
 
 
 def test_with_a_majority_down_nothing_is_granted_and_nothing_left(
@@ -145,7 +147,7 @@ def test_with_a_majority_down_nothing_is_granted_and_nothing_left(
         server.kill()
     with pytest.raises(StoreTimeout, match="2 of 3 servers"):
         store.grant("x", "me", LONG)
-    assert leases(servers[2], "x")[0] == "0"
+    assert lease(servers[2], "x").end == 0
 
 
 def test_a_renewal_needs_a_majority(servers: list[Redis], store: QuorumStore) -> None:
@@ -167,7 +169,7 @@ def test_a_release_frees_every_server(servers: list[Redis], store: QuorumStore) 
     fence = store.grant("x", "me", LONG)
     assert fence is not None
     assert store.release("x", "me", fence) is True
-    assert [leases(server, "x")[0] for server in servers] == ["0", "0", "0"]
+    assert [lease(server, "x").end for server in servers] == [0, 0, 0]
 
 
 def test_a_stopped_server_holds_nobody_up_for_long(servers: list[Redis]) -> None:

@@ -9,10 +9,11 @@ import redis
 
 from ringfence.aio import LockManager as AioLockManager
 from ringfence.locks.manager import LockManager
-from ringfence.locks.stores import Push
+from ringfence.locks.stores import Claim, Push
 from ringfence.locks.stores.redis.store import RedisStore
 from ringfence.testing.servers import resp
 from ringfence.testing.servers.redis import Redis
+from tests.locks.redis.kept import Kept, keep, kept
 
 
 @pytest.fixture
@@ -146,6 +147,67 @@ def test_the_scripts_may_be_lost_at_any_moment(server: Redis) -> None:
         assert resp.ask(server.port, "EXISTS", "ringfence:{x}:queue") == 0
 
 
+def called(server: Redis, command: str) -> bool:
+    """Return whether a script has called a command since the statistics were reset."""
+    return f"cmdstat_{command}:" in resp.ask(server.port, "INFO", "commandstats").decode()
+
+
+def test_a_lock_that_nobody_waits_for_is_taken_and_freed_without_a_look_at_its_queue(server: Redis) -> None:
+    store = RedisStore(server.url, timeout=10.0)
+    fence = store.grant("x", "a", 30.0)
+    assert fence is not None
+    store.release("x", "a", fence)
+    resp.ask(server.port, "CONFIG", "RESETSTAT")
+    again = store.grant("x", "b", 30.0)
+    assert again is not None
+    store.renew([Claim("x", "b", again, 30.0)])
+    store.release("x", "b", again)
+    assert not called(server, "lpop")
+    store.close()
+
+
+def test_the_last_who_waited_and_left_is_not_looked_for_again(server: Redis) -> None:
+    store = RedisStore(server.url, timeout=10.0)
+    fence = store.grant("x", "a", 30.0)
+    assert fence is not None
+    assert store.grant("x", "b", 30.0, True) is None
+    store.withdraw("x", "b")
+    store.release("x", "a", fence)
+    found = kept(server, "x")
+    assert found is not None
+    assert found.waited == 0
+    store.close()
+
+
+def test_a_queue_that_has_outlived_its_lease_comes_first(server: Redis) -> None:
+    """A server that is short of memory may drop either key, whose fences are then those of its clock."""
+    store = RedisStore(server.url, timeout=10.0)
+    first = store.grant("x", "a", 30.0)
+    assert store.grant("x", "b", 30.0, True) is None
+    resp.ask(server.port, "DEL", "ringfence:{x}:lease")
+    assert store.grant("x", "c", 30.0) is None
+    push = store.wait("x", "b", 10.0)
+    assert first is not None
+    assert push is not None
+    assert push.fence > first
+    store.close()
+
+
+def test_a_renewed_lease_still_tells_that_somebody_waits(server: Redis) -> None:
+    store = RedisStore(server.url, timeout=10.0)
+    fence = store.grant("x", "a", 30.0)
+    assert fence is not None
+    assert store.grant("x", "b", 30.0, True) is None
+    before = kept(server, "x")
+    store.renew([Claim("x", "a", fence, 60.0)])
+    after = kept(server, "x")
+    assert before is not None
+    assert after is not None
+    assert after.end > before.end
+    assert after.waited == before.waited > before.end - 30e6
+    store.close()
+
+
 def test_every_key_has_a_time_to_live(server: Redis) -> None:
     store = RedisStore(server.url, timeout=10.0)
     store.grant("x", "holder", 30.0)
@@ -159,6 +221,19 @@ def test_every_key_has_a_time_to_live(server: Redis) -> None:
         b"ringfence:{y}:lease",
     ]
     assert all(resp.ask(server.port, "PTTL", key.decode()) > 0 for key in keys)
+    store.close()
+
+
+def test_a_queue_that_was_empty_has_a_time_to_live_again(server: Redis) -> None:
+    store = RedisStore(server.url, timeout=10.0)
+    fence = store.grant("x", "a", 30.0)
+    assert fence is not None
+    assert store.grant("x", "b", 30.0, True) is None
+    assert store.release("x", "a", fence) is True
+    assert resp.ask(server.port, "EXISTS", "ringfence:{x}:queue") == 0
+    assert store.grant("x", "c", 30.0, True) is None
+    keys = ("ringfence:{x}:queue", "ringfence:{x}:places")
+    assert all(resp.ask(server.port, "PTTL", key) > 0 for key in keys)
     store.close()
 
 
@@ -177,7 +252,7 @@ def test_a_grant_reserves_the_fences_it_asks_for(server: Redis) -> None:
     """The server's clock may stand still, or behind: a lease is put there that is ahead of it."""
     store = RedisStore(server.url, timeout=10.0)
     ahead = 9 * 10**14
-    resp.ask(server.port, "SET", "ringfence:{x}:lease", f"0 {ahead} 32 ", "PX", 60_000)
+    keep(server, "x", Kept(0, ahead, 32, 0, ""))
     assert store.grant("x", "a", 30.0, False, 7) == ahead + 32
     assert store.release("x", "a", ahead + 32) is True
     assert store.grant("x", "b", 30.0) == ahead + 32 + 7

@@ -15,14 +15,14 @@ class Refused(Exception):
     """The server answered with an error."""
 
 
-def ask(port: int, *words: str | int, seconds: float = 1.0) -> Any:
+def ask(port: int, *words: str | int | bytes, seconds: float = 1.0) -> Any:
     """Send one command on a connection of its own, and return the answer: `bytes`, `int`, a list or `None`.
 
     Raises:
         OSError: no connection, or no answer in time.
         Refused: the server answered with an error.
     """
-    parts = [str(word).encode() for word in words]
+    parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
     command = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
     with socket.create_connection((HOST, port), seconds) as connection, connection.makefile("rb") as answer:
         connection.sendall(command)

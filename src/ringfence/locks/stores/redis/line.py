@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from ringfence._core.exchange import HUNG_UP
 from ringfence.errors import OutcomeUnknown
 from ringfence.locks.stores import Push
+from ringfence.locks.stores.redis.scripts import PUSH
 from ringfence.locks.stores.redis.wire import Pushed, Refusal, Replies
 
 
@@ -85,7 +86,7 @@ class Line(Generic[A, W]):
     def _pushed(self, value: Pushed) -> None:
         if value[0] != b"message":
             return
-        owner, fence, age = value[2].decode().rsplit(" ", 2)
-        waiter = self.waiters.get(owner)
+        fence, age = PUSH.unpack_from(value[2])
+        waiter = self.waiters.get(value[2][PUSH.size :].decode())
         if waiter is not None:
-            waiter.settle(Push(int(fence), int(age) / 1e6))
+            waiter.settle(Push(int(fence), age / 1e6))

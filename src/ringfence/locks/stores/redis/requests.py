@@ -9,7 +9,7 @@ from typing import Any
 from ringfence.locks import rules
 from ringfence.locks.stores import Claim, Holder, Shared, Status
 from ringfence.locks.stores.redis import shared_requests, shared_scripts, wire
-from ringfence.locks.stores.redis.scripts import GRANT, RELEASE, RENEW, SETTLE, STATUS, WITHDRAW
+from ringfence.locks.stores.redis.scripts import FIELDS, GRANT, RELEASE, RENEW, SETTLE, STATUS, WITHDRAW
 from ringfence.protocol import Call, Effects
 
 _BATCH = 500
@@ -85,9 +85,9 @@ def holders(name: str, value: Any, time: Sequence[Any]) -> list[Holder]:
         return shared_requests.holders(name, value, now)
     if value is None:
         return []
-    till, fence, _, owner = value.decode().split(" ", 3)
-    remaining = (int(till) - now) / _MICRO
-    return [Holder(name, owner, int(fence), remaining)] if remaining > 0 else []
+    till, fence, _, _ = FIELDS.unpack_from(value)
+    remaining = (till - now) / _MICRO
+    return [Holder(name, value[FIELDS.size :].decode(), int(fence), remaining)] if remaining > 0 else []
 
 
 def leases(connection: object) -> Effects[list[Holder]]:

@@ -14,7 +14,7 @@ queue as fit: none overtakes the first of them.
 
 from __future__ import annotations
 
-from ringfence.locks.stores.redis.scripts import CLOCK, KEPT_MS, LISTENS, script
+from ringfence.locks.stores.redis.scripts import CLOCK, KEPT_MS, LISTENS, PUSH, script
 
 LEASE = "shared:lease"
 _KEYS = (LEASE, "shared:ends", "shared:queue", "shared:places")
@@ -64,7 +64,7 @@ end
 for _, owner in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', text(now))) do take_back(owner) end
 """
 
-_QUEUE = """
+_QUEUE = f"""
 -- Takes the first waiter out of the queue; grants it the lock if it still lives.
 local function call_up(owner, till, ttl, fences, came, asked, of, channel)
   redis.call('LPOP', KEYS[3])
@@ -72,7 +72,7 @@ local function call_up(owner, till, ttl, fences, came, asked, of, channel)
   if till <= now or not (owner == asking or listens(channel)) then return end
   local fence = issue(owner, ttl, fences, asked, of)
   if owner ~= asking then
-    redis.call('PUBLISH', channel, string.format('%s %.0f %.0f', owner, fence, now - came))
+    redis.call('PUBLISH', channel, struct.pack('{PUSH.format}', fence, now - came) .. owner)
   end
 end
 
