@@ -1,83 +1,101 @@
 """What a crash or a bad disk makes of a log: a torn end is dropped, damage elsewhere is refused."""
 
 import random
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ringfence.errors import StoreDamaged
-from ringfence.transactions.decisions.file import disk
+from ringfence.transactions.decisions.file.disk import Disk
 from ringfence.transactions.decisions.file.frame import frame
 from ringfence.transactions.decisions.file.log import Log
+from ringfence.transactions.decisions.file.segments import begin, group, read_all
 
 SECTOR = 512
+IDENTITY = "0123456789abcdef"
+SMALL = 512
+"""Bytes of a segment that has room for a few groups."""
 
 
-def written(folder: Path, groups: Sequence[Sequence[str]], size: int = 4096) -> Path:
+def write(folder: Path, groups: Sequence[Sequence[str]], size: int = 4096, *, pack: bool = False) -> Path:
     """Write a log, and return its last segment."""
-    log = Log(folder, size)
-    for group in groups:
-        log.append(group)
-    log.close()
+    with closing(Disk(folder)) as disk:
+        log = Log(disk, size, IDENTITY)
+        for records in groups:
+            log.append(records)
+        for number in list(log.full) if pack else ():
+            log.pack(number)
     return max(folder.glob("*.log"))
 
 
 def read(folder: Path) -> list[str]:
-    log = Log(folder)
-    log.close()
-    return log.records
+    """Open a log for writing, and return what is in it."""
+    with closing(Disk(folder)) as disk:
+        return [record for segment in Log(disk).found for record in segment.records()]
 
 
 GROUPS = [[f"committed main.1.{number}"] for number in range(1, 9)]
-FLAT = [record for group in GROUPS for record in group]
+MANY = [[f"committed main.1.{number}"] for number in range(1, 46)]
+
+
+def flat(groups: Sequence[Sequence[str]]) -> list[str]:
+    return [record for records in groups for record in records]
 
 
 def test_a_log_has_what_was_written(tmp_path: Path) -> None:
-    written(tmp_path, GROUPS)
-    assert read(tmp_path) == FLAT
+    write(tmp_path, GROUPS)
+    assert read(tmp_path) == flat(GROUPS)
 
 
-def test_segments_follow_one_another(tmp_path: Path) -> None:
-    written(tmp_path, GROUPS, size=128)
-    assert len(list(tmp_path.glob("*.log"))) == 4
-    assert read(tmp_path) == FLAT
+@pytest.mark.parametrize("pack", [False, True])
+def test_segments_follow_one_another(tmp_path: Path, pack: bool) -> None:
+    write(tmp_path, MANY, SMALL, pack=pack)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    kind = "pack" if pack else "log"
+    assert names == [f"00000001.{kind}", f"00000002.{kind}", f"00000003.{kind}", "00000004.log"]
+    assert read(tmp_path) == flat(MANY)
 
 
-def test_a_group_larger_than_a_segment_has_one_of_its_own(tmp_path: Path) -> None:
-    group = [f"committed main.1.{number}" for number in range(100)]
-    written(tmp_path, [["epoch main 1"], group, ["epoch main 2"]], size=128)
-    assert read(tmp_path) == ["epoch main 1", *group, "epoch main 2"]
+@pytest.mark.parametrize("before", [[], [["epoch main 1"]]])
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_group_larger_than_a_segment_has_one_of_its_own(
+    tmp_path: Path, before: list[list[str]], pack: bool
+) -> None:
+    records = [f"committed main.1.{number}" for number in range(100)]
+    write(tmp_path, [*before, records, GROUPS[0] * 20], SMALL, pack=pack)
+    assert len(list(tmp_path.glob("0*"))) == 3
+    assert read(tmp_path) == [*flat(before), *records, *GROUPS[0] * 20]
 
 
 def test_every_beginning_of_a_torn_group_is_dropped(tmp_path: Path) -> None:
-    last = written(tmp_path, GROUPS)
+    last = write(tmp_path, GROUPS)
     whole = last.read_bytes()
     end = len(whole.rstrip(b"\0"))
-    start = end - len(frame(GROUPS[-1]).rstrip(b"\0"))
+    start = end - len(group(GROUPS[-1]).rstrip(b"\0"))
     for cut in range(start, end):
         last.write_bytes(whole[:cut].ljust(len(whole), b"\0"))
-        assert read(tmp_path) == FLAT[:-1], cut
-        assert read(tmp_path) == FLAT[:-1], cut
+        assert read(tmp_path) == flat(GROUPS[:-1]), cut
+        assert read(tmp_path) == flat(GROUPS[:-1]), cut
 
 
 def test_what_is_written_after_a_torn_end_stays(tmp_path: Path) -> None:
-    last = written(tmp_path, GROUPS)
+    last = write(tmp_path, GROUPS)
     whole = last.read_bytes()
     end = len(whole.rstrip(b"\0"))
     last.write_bytes(whole[: end - 3].ljust(len(whole), b"\0"))
-    written(tmp_path, [["aborted main.1.8"]])
-    assert read(tmp_path) == [*FLAT[:-1], "aborted main.1.8"]
+    write(tmp_path, [["aborted main.1.8"]])
+    assert read(tmp_path) == [*flat(GROUPS[:-1]), "aborted main.1.8"]
 
 
 def test_sectors_reach_the_disk_in_any_order(tmp_path: Path) -> None:
     """A group of many sectors of which the power cut kept any is there whole or not at all."""
     rng = random.Random(7)
-    last = written(tmp_path, GROUPS, size=16384)
+    last = write(tmp_path, GROUPS, size=16384)
     before = last.read_bytes()
-    group = [f"committed main.2.{number}" for number in range(150)]
-    written(tmp_path, [group], size=16384)
+    records = [f"committed main.2.{number}" for number in range(150)]
+    write(tmp_path, [records], size=16384)
     after = last.read_bytes()
     sectors = [
         at for at in range(0, len(after), SECTOR) if before[at : at + SECTOR] != after[at : at + SECTOR]
@@ -89,26 +107,58 @@ def test_sectors_reach_the_disk_in_any_order(tmp_path: Path) -> None:
         for at in kept:
             image[at : at + SECTOR] = after[at : at + SECTOR]
         last.write_bytes(image)
-        assert read(tmp_path) == ([*FLAT, *group] if kept == set(sectors) else FLAT)
+        assert read(tmp_path) == [*flat(GROUPS), *(records if kept == set(sectors) else [])]
 
 
-def test_every_flipped_bit_of_an_older_group_is_refused_or_harmless(tmp_path: Path) -> None:
-    last = written(tmp_path, GROUPS[:3])
-    whole = last.read_bytes()
-    end = len(whole.rstrip(b"\0")) - len(frame(GROUPS[2]).rstrip(b"\0"))
-    for bit in range(end * 8):
+def flipped(whole: bytes, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the number of each byte up to `end`, and the whole with one of its bits flipped."""
+    for place in range(end):
         image = bytearray(whole)
-        image[bit // 8] ^= 1 << bit % 8
+        image[place] ^= 1 << place % 8
+        yield place, bytes(image)
+
+
+def refused(folder: Path, file: Path, records: list[str]) -> bool:
+    """Return whether a log does not open, as this file is damaged; else it has these records."""
+    try:
+        assert read(folder) == records
+    except StoreDamaged as error:
+        return f"{file}' is damaged at byte" in str(error)
+    return False
+
+
+def test_a_flipped_bit_of_an_older_group_is_refused_or_harmless(tmp_path: Path) -> None:
+    last = write(tmp_path, GROUPS[:3])
+    whole = last.read_bytes()
+    end = len(whole.rstrip(b"\0")) - len(group(GROUPS[2]).rstrip(b"\0"))
+    for place, image in flipped(whole, end):
         last.write_bytes(image)
-        try:
-            assert read(tmp_path) == FLAT[:3]
-            assert not whole[bit // 8]  # what fills a frame up to eight bytes says nothing
-        except StoreDamaged:
-            pass
+        # what fills a frame up to eight bytes says nothing
+        assert refused(tmp_path, last, flat(GROUPS[:3])) or not whole[place]
+
+
+def test_a_flipped_bit_of_a_pack_is_refused_or_harmless(tmp_path: Path) -> None:
+    write(tmp_path, MANY[:15], SMALL, pack=True)
+    pack = tmp_path / "00000001.pack"
+    whole = pack.read_bytes()
+    for place, image in flipped(whole, len(whole)):
+        pack.write_bytes(image)
+        assert refused(tmp_path, pack, flat(MANY[:15])) or not whole[place]
+
+
+def test_damage_is_named_by_file_and_byte(tmp_path: Path) -> None:
+    last = write(tmp_path, GROUPS)
+    whole = bytearray(last.read_bytes())
+    second = len(frame(bytes(whole[8 : 8 + int.from_bytes(whole[:4], "little")])))
+    whole[second + 10] ^= 1
+    last.write_bytes(whole)
+    behind = second + len(group(GROUPS[0]))
+    with pytest.raises(StoreDamaged, match=f"{last}' is damaged at byte {second}, .* at byte {behind}"):
+        read(tmp_path)
 
 
 def test_a_segment_that_ends_torn_is_refused_when_others_follow(tmp_path: Path) -> None:
-    written(tmp_path, GROUPS, size=128)
+    write(tmp_path, MANY, SMALL)
     first = tmp_path / "00000001.log"
     whole = first.read_bytes()
     first.write_bytes(whole[: len(whole.rstrip(b"\0")) - 3].ljust(len(whole), b"\0"))
@@ -116,37 +166,59 @@ def test_a_segment_that_ends_torn_is_refused_when_others_follow(tmp_path: Path) 
         read(tmp_path)
 
 
-def test_a_missing_segment_is_refused(tmp_path: Path) -> None:
-    written(tmp_path, GROUPS, size=128)
-    (tmp_path / "00000002.log").unlink()
-    with pytest.raises(StoreDamaged, match="one is missing"):
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_missing_segment_is_refused(tmp_path: Path, pack: bool) -> None:
+    write(tmp_path, MANY, SMALL, pack=pack)
+    next(tmp_path.glob("00000002.*")).unlink()
+    with pytest.raises(StoreDamaged, match="is missing"):
+        read(tmp_path)
+
+
+def test_a_missing_last_segment_is_refused_behind_packs(tmp_path: Path) -> None:
+    write(tmp_path, MANY, SMALL, pack=True).unlink()
+    with pytest.raises(StoreDamaged, match="is missing"):
+        read(tmp_path)
+
+
+def test_a_segment_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    last = write(tmp_path, GROUPS)
+    last.write_bytes(last.read_bytes()[:-8])
+    with pytest.raises(StoreDamaged, match="at byte 4088, it had 4096 bytes"):
         read(tmp_path)
 
 
 def test_a_segment_of_another_log_is_refused(tmp_path: Path) -> None:
-    for name in ("ours", "theirs"):
-        (tmp_path / name).mkdir()
-    written(tmp_path / "ours", GROUPS, size=128)
-    written(tmp_path / "theirs", [GROUPS[0] * 3, *GROUPS], size=128)
-    (tmp_path / "ours/00000003.log").write_bytes((tmp_path / "theirs/00000003.log").read_bytes())
-    with pytest.raises(StoreDamaged, match="does not begin with"):
-        read(tmp_path / "ours")
+    write(tmp_path, MANY, SMALL)
+    (tmp_path / "00000003.log").write_bytes(begin("fedcba9876543210", 3, 26, SMALL, 0))
+    with pytest.raises(
+        StoreDamaged, match="is of log fedcba9876543210 after 26 records, not of 0123456789abcdef"
+    ):
+        read(tmp_path)
 
 
-def test_a_segment_that_was_being_made_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = Log(tmp_path, 128)
-    log.append(GROUPS[0])
+def test_a_segment_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, MANY, SMALL)
+    (tmp_path / "00000003.log").write_bytes((tmp_path / "00000002.log").read_bytes())
+    with pytest.raises(StoreDamaged, match="does not begin as segment 3"):
+        read(tmp_path)
 
-    def killed(path: Path, data: bytes, size: int) -> None:
-        path.with_suffix(".new").write_bytes(data[:5])
-        raise SystemExit
 
-    with monkeypatch.context() as patch, suppress(SystemExit):
-        patch.setattr(disk, "create", killed)
-        for group in GROUPS[1:]:
-            log.append(group)
-    assert list(tmp_path.glob("*.new"))
-    log.close()
-    written(tmp_path, [["epoch main 7"]], size=128)
-    assert read(tmp_path)[-1] == "epoch main 7"
-    assert not list(tmp_path.glob("*.new"))
+def test_a_line_that_is_no_record_is_refused(tmp_path: Path) -> None:
+    from ringfence.transactions.decisions.file import FileDecisions
+
+    write(tmp_path, [["perhaps main.1.1"]])
+    with pytest.raises(StoreDamaged, match="which is no record"):
+        FileDecisions(tmp_path)
+
+
+def test_packs_take_little_room(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    order = [seq for _, seq in sorted((seq + 16 * rng.random(), seq) for seq in range(1, 5001))]
+    write(tmp_path, [[f"committed main.1.{seq}" for seq in order], MANY[0] * 30], size=1024)
+    raw = (tmp_path / "00000002.log").stat().st_size
+    with closing(Disk(tmp_path)) as disk:
+        Log(disk).pack(2)
+        assert [record for segment in read_all(disk) for record in segment.records()][: len(order)] == [
+            f"committed main.1.{seq}" for seq in order
+        ]
+    assert (tmp_path / "00000002.pack").stat().st_size < raw / 5

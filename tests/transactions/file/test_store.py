@@ -14,7 +14,8 @@ from ringfence.errors import InvalidValue, OutcomeUnknown, StoreDamaged, StoreEr
 from ringfence.testing.decision_store import DecisionStoreSuite
 from ringfence.transactions import Outcome, TransactionManager
 from ringfence.transactions.decisions import DecisionStore, from_url
-from ringfence.transactions.decisions.file import FileDecisions, disk
+from ringfence.transactions.decisions.file import FileDecisions
+from ringfence.transactions.decisions.file.disk import Disk
 from tests.transactions.test_conformance import InFolders
 
 COMMITTED, ABORTED = Outcome.COMMITTED, Outcome.ABORTED
@@ -128,13 +129,12 @@ def test_threads_share_syncs(store: FileDecisions, monkeypatch: pytest.MonkeyPat
     entered, gate = threading.Event(), threading.Event()
     syncs = []
 
-    def slow(file: int) -> None:
-        syncs.append(file)
+    def slow(disk: Disk, name: str) -> None:
+        syncs.append(name)
         entered.set()
         assert gate.wait(60)
-        os.fdatasync(file)
 
-    monkeypatch.setattr(disk, "sync", slow)
+    monkeypatch.setattr(Disk, "sync", slow)
     gids = [f"main.1.{number}" for number in range(1, 18)]
     threads = [threading.Thread(target=store.put_if_absent, args=(gid, COMMITTED)) for gid in gids]
     threads[0].start()
@@ -155,11 +155,11 @@ def test_one_who_reads_a_decision_waits_for_its_sync(
 ) -> None:
     entered, gate = threading.Event(), threading.Event()
 
-    def slow(file: int) -> None:
+    def slow(disk: Disk, name: str) -> None:
         entered.set()
         assert gate.wait(60)
 
-    monkeypatch.setattr(disk, "sync", slow)
+    monkeypatch.setattr(Disk, "sync", slow)
     answers: list[object] = []
     ask: list[Any] = [lambda: store.put_if_absent("main.1.1", COMMITTED), lambda: store.get("main.1.1")]
     threads = [threading.Thread(target=lambda job=job: answers.append(job())) for job in ask]
@@ -179,11 +179,11 @@ def test_a_failed_sync_decides_nothing_more(
 ) -> None:
     store.put_if_absent("main.1.1", COMMITTED)
 
-    def fail(file: int) -> None:
+    def fail(disk: Disk, name: str) -> None:
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "sync", fail)
+        patch.setattr(Disk, "sync", fail)
         with pytest.raises(OutcomeUnknown, match="Input/output error"):
             store.put_if_absent("main.1.2", COMMITTED)
     with pytest.raises(StoreError, match="no more decisions in this process"):
@@ -199,15 +199,18 @@ def test_a_failed_sync_decides_nothing_more(
 
 
 def test_a_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = FileDecisions(folder, segment=128)
+    store = FileDecisions(folder, segment=512)
     store.begin_epoch("main")
+    write = Disk.write
 
-    def full(path: Path, data: bytes, size: int) -> None:
-        raise OSError(28, "No space left on device")
+    def full(disk: Disk, name: str, data: bytes, at: int = 0) -> None:
+        if name.endswith(".new"):
+            raise OSError(28, "No space left on device")
+        write(disk, name, data, at)
 
     gids = [f"main.1.{number}" for number in range(1, 20)]
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "create", full)
+        patch.setattr(Disk, "write", full)
         failures = [failure(store, gid) for gid in gids]
         room = failures.index(StoreError)
         assert failures == [None] * room + [StoreError] * (len(gids) - room)
@@ -229,11 +232,11 @@ def failure(store: FileDecisions, gid: str) -> type[StoreError] | None:
 
 
 def test_an_interrupt_in_a_write_is_no_answer(store: FileDecisions, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(file: int) -> None:
+    def interrupted(disk: Disk, name: str) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(disk, "sync", interrupted)
+        patch.setattr(Disk, "sync", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.put_if_absent("main.1.1", COMMITTED)
     with pytest.raises(OutcomeUnknown):
@@ -243,7 +246,7 @@ def test_an_interrupt_in_a_write_is_no_answer(store: FileDecisions, monkeypatch:
 def test_what_is_no_log_is_refused(folder: Path) -> None:
     folder.mkdir()
     (folder / "00000001.log").write_bytes(b"something else")
-    with pytest.raises(StoreDamaged, match="does not begin with"):
+    with pytest.raises(StoreDamaged, match="damaged at byte 0, it does not begin as"):
         FileDecisions(folder)
 
 

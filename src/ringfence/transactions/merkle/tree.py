@@ -7,9 +7,14 @@ tree that leaves something for the right one.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from ringfence.errors import InvalidType, InvalidValue
+
+Place = tuple[int, int]
+"""Of a perfect subtree: `(k, i)` is the one over the 2**k leaves from `i * 2**k` on."""
 
 EMPTY = sha256().digest()
 """The root of a tree without leaves."""
@@ -25,44 +30,16 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\1" + left + right).digest()
 
 
-class MerkleTree:
-    """A tree of leaf hashes; 64 bytes a leaf.
+class Tree(ABC):
+    """Roots and proofs of a tree of any size it has had, made of its perfect subtrees."""
 
-    Appending takes two hashes on average. A root or proof takes a number of hashes that grows with the logarithm of
-    the size. Not safe to append to from two threads at once; reading what stood before an append is.
-    """
-
-    def __init__(self) -> None:
-        self._perfect: list[list[bytes]] = [
-            []
-        ]  # [k][i]: the perfect tree over the leaves from i * 2**k on, 2**k of them
-
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self._perfect[0])
+        """How many leaves it has."""
 
-    def append(self, leaf: bytes) -> int:
-        """Add a leaf, and return its index.
-
-        Raises:
-            InvalidType: `leaf` is not bytes.
-        """
-        if not isinstance(leaf, bytes):
-            raise InvalidType(f"a leaf is bytes, not {leaf!r}")
-        return self.append_hash(leaf_hash(leaf))
-
-    def append_hash(self, digest: bytes) -> int:
-        """Add a leaf by its hash, and return its index."""
-        index = len(self)
-        level = 0
-        while len(self._perfect[level]) % 2:  # it completes a perfect tree of twice the size
-            left = self._perfect[level][-1]
-            self._perfect[level].append(digest)
-            digest = node_hash(left, digest)
-            level += 1
-            if level == len(self._perfect):
-                self._perfect.append([])
-        self._perfect[level].append(digest)
-        return index
+    @abstractmethod
+    def perfect(self, level: int, index: int) -> bytes:
+        """The hash of a perfect subtree that it has: of `2**level` leaves, from leaf `index * 2**level` on."""
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root of the tree as it was when it had `size` leaves; as it is by default.
@@ -106,7 +83,7 @@ class MerkleTree:
         count = end - start
         if count & (count - 1) == 0:
             level = count.bit_length() - 1
-            return self._perfect[level][start >> level]
+            return self.perfect(level, start >> level)
         middle = start + split(count)
         return node_hash(self._hash(start, middle), self._hash(middle, end))
 
@@ -126,6 +103,70 @@ class MerkleTree:
         if old <= middle:
             return [*self._subproof(old, start, middle, whole), self._hash(middle, end)]
         return [*self._subproof(old, middle, end, whole=False), self._hash(start, middle)]
+
+
+class MerkleTree(Tree):
+    """A tree of leaf hashes in memory; 64 bytes a leaf.
+
+    Appending takes two hashes on average. A root or proof takes a number of hashes that grows with the logarithm of
+    the size. Not safe to append to from two threads at once; reading what stood before an append is.
+    """
+
+    def __init__(self) -> None:
+        self._perfect: list[list[bytes]] = [[]]
+
+    def __len__(self) -> int:
+        return len(self._perfect[0])
+
+    def perfect(self, level: int, index: int) -> bytes:
+        """The hash of a perfect subtree."""
+        return self._perfect[level][index]
+
+    def append(self, leaf: bytes) -> int:
+        """Add a leaf, and return its index.
+
+        Raises:
+            InvalidType: `leaf` is not bytes.
+        """
+        if not isinstance(leaf, bytes):
+            raise InvalidType(f"a leaf is bytes, not {leaf!r}")
+        return self.append_hash(leaf_hash(leaf))
+
+    def append_hash(self, digest: bytes) -> int:
+        """Add a leaf by its hash, and return its index."""
+        index = len(self)
+        level = 0
+        while len(self._perfect[level]) % 2:  # it completes a perfect tree of twice the size
+            left = self._perfect[level][-1]
+            self._perfect[level].append(digest)
+            digest = node_hash(left, digest)
+            level += 1
+            if level == len(self._perfect):
+                self._perfect.append([])
+        self._perfect[level].append(digest)
+        return index
+
+
+def cover(start: int, end: int) -> Iterator[Place]:
+    """Yield the largest perfect subtrees over the leaves from `start` up to `end`, from left to right."""
+    while start < end:
+        level = (end - start).bit_length() - 1
+        if start:
+            level = min(level, (start & -start).bit_length() - 1)
+        yield level, start >> level
+        start += 1 << level
+
+
+def grown(start: int, hashes: Sequence[bytes]) -> dict[Place, bytes]:
+    """Return all perfect subtrees over some leaves, given by their hashes, of which the first is leaf `start`."""
+    nodes: dict[Place, bytes] = {}
+    for index, digest in enumerate(hashes, start):
+        level, node = 0, digest
+        nodes[level, index] = node
+        while index & 1 and (left := nodes.get((level, index - 1))) is not None:
+            level, index = level + 1, index >> 1
+            node = nodes[level, index] = node_hash(left, node)
+    return nodes
 
 
 def split(count: int) -> int:

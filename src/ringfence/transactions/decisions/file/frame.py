@@ -1,14 +1,14 @@
-"""Frames: how a group of records stands in a segment.
+"""Frames: how bytes stand in a file so that what is torn or damaged is told from what is whole.
 
-A frame is `u32 length | u32 crc32c | payload`, little-endian, and begins at a multiple of 8 bytes. Its payload is the
-group's records, a line each. What follows the last frame is zeros. As a group is written only when the one before is
-on the disk, a crash can leave at most one frame torn, and nothing good behind it: anything else is damage.
+A frame is `u32 length | u32 crc32c | payload`, little-endian, and begins at a multiple of 8 bytes. What follows the
+last frame is zeros. As a frame is written only when the one before is on the disk, a crash can leave at most one of
+them torn, and nothing good behind it: anything else is damage.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ringfence._core.digests import digest
 from ringfence.errors import StoreDamaged
@@ -17,20 +17,20 @@ _HEAD = struct.Struct("<II")
 _STEP = 8
 
 
-def frame(records: Sequence[str]) -> bytes:
-    """Return the frame of a group of records."""
-    payload = "\n".join(records).encode()
-    head = _HEAD.pack(len(payload), digest("crc32c", payload))
-    return _padded(head + payload)
+def frame(payload: bytes) -> bytes:
+    """Return the frame of a payload, which is not empty."""
+    raw = _HEAD.pack(len(payload), digest("crc32c", payload)) + payload
+    return raw + bytes(-len(raw) % _STEP)
 
 
-def scan(data: bytes) -> tuple[list[list[str]], int]:
-    """Return the groups that stand at the beginning of a segment, and where they end."""
-    groups, at = [], 0
+def scan(data: bytes) -> tuple[list[bytes], int]:
+    """Return the payloads of the frames that stand at the beginning, and where they end."""
+    payloads, at = [], 0
     while (payload := _payload(data, at)) is not None:
-        groups.append(payload.decode().split("\n"))
-        at += len(_padded(bytes(_HEAD.size) + payload))
-    return groups, at
+        payloads.append(payload)
+        at += _HEAD.size + len(payload)
+        at += -at % _STEP
+    return payloads, at
 
 
 def check_tail(data: bytes, end: int, path: str) -> bool:
@@ -41,10 +41,13 @@ def check_tail(data: bytes, end: int, path: str) -> bool:
     """
     behind = next(_good_frames(data, end + _STEP), None)
     if behind is not None:
-        raise StoreDamaged(
-            f"{path!r} is damaged at byte {end}, as good records follow at byte {behind}; restore it from a copy"
-        )
+        raise damaged(path, end, f"as good records follow at byte {behind}")
     return any(data[end:])
+
+
+def damaged(path: str, at: int, why: str) -> StoreDamaged:
+    """The error for a file that is not what was written."""
+    return StoreDamaged(f"{path!r} is damaged at byte {at}, {why}; restore it from a copy")
 
 
 def _payload(data: bytes, at: int) -> bytes | None:
@@ -62,7 +65,3 @@ def _payload(data: bytes, at: int) -> bytes | None:
 def _good_frames(data: bytes, start: int) -> Iterator[int]:
     end = len(data.rstrip(b"\0"))
     return (at for at in range(start, end, _STEP) if _payload(data, at) is not None)
-
-
-def _padded(raw: bytes) -> bytes:
-    return raw + bytes(-len(raw) % _STEP)

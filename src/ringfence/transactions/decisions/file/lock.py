@@ -12,7 +12,7 @@ _NAME = "lock"
 
 
 class FolderLock:
-    """A lock on a folder, which is made when missing; not inherited by forked children.
+    """A lock on a folder; not inherited by forked children.
 
     A paused process keeps it, so it cannot be overtaken by one that takes it for dead.
 
@@ -25,7 +25,6 @@ class FolderLock:
         self._folder = folder
         self._process = os.getpid()
         try:
-            folder.mkdir(exist_ok=True)
             self._file = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise StoreError(f"'{folder}' cannot be used: {error}") from error

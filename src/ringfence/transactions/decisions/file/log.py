@@ -1,56 +1,56 @@
-"""A log of records in segments: files of one size, filled one after another, of which only the last is written."""
+"""The log as its one writer has it: groups of records are put at its end, and full segments are packed."""
 
 from __future__ import annotations
 
-import os
+import errno
+import secrets
 from collections.abc import Sequence
-from pathlib import Path
 
-from ringfence.errors import StoreDamaged, StoreError
-from ringfence.transactions.decisions.file import disk
-from ringfence.transactions.decisions.file.frame import check_tail, frame, scan
+from ringfence.errors import StoreError
+from ringfence.transactions.decisions.file import pack, segments
+from ringfence.transactions.decisions.file.disk import Disk
+from ringfence.transactions.decisions.file.pack import Pack
+from ringfence.transactions.decisions.file.segments import UNFINISHED, Segment
 
 SEGMENT = 1 << 20
 """Bytes of a segment, unless one group of records takes more."""
 
-_SUFFIX = ".log"
-_FORMAT = "ringfence-decisions 1"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 
 
 class Log:
-    """The segments of a folder, and the records that were in them when it was opened.
+    """The segments of a folder, the last of which is written.
 
-    A segment begins with a record of its own, that says its number and how many records stand before it. A torn end of
-    the last segment is dropped when the log is opened: nobody was told that it was written.
+    A torn end of the last segment is dropped when the log is opened: nobody was told that it was written. What is
+    whole is synced then: the process that wrote it may have been killed before it was.
 
     Args:
-        folder: of the segments, and nothing else that ends with `.log`.
+        disk: the folder.
         size: bytes of new segments.
+        identity: of a new log, 16 hexadecimal digits; drawn at random by default.
 
     Attributes:
-        records: those found, oldest first.
+        identity: of the log.
+        count: how many records are in it, on the disk.
+        number: of the segment that is written.
+        full: the numbers of segments that can be packed.
 
     Raises:
         StoreDamaged: a segment is missing, or not what was written.
     """
 
-    def __init__(self, folder: Path, size: int = SEGMENT) -> None:
-        self._folder = folder
+    def __init__(self, disk: Disk, size: int = SEGMENT, identity: str | None = None) -> None:
+        self._disk = disk
         self._size = size
-        self.records: list[str] = []
-        self._count = 0
-        numbers = self._segments()
-        for number in numbers:
-            data, end = self._read(number, last=number == numbers[-1])
-        if not numbers:
-            numbers = [1]
-            data, end = self._create(1)
-        self._number = numbers[-1]
-        self._room, self._end = len(data), end
-        self._file = os.open(self._path(self._number), os.O_RDWR)
-        if any(data[end:]):
-            disk.write(self._file, bytes(len(data) - end), end)
-            disk.sync(self._file)
+        self.found = segments.read_all(disk)
+        self.full = [each.number for each in self.found if isinstance(each, Segment)][:-1]
+        self._tidy()
+        if self.found:
+            self._go_on(self.found[-1])
+        else:
+            self.identity, self.count = identity or secrets.token_hex(8), 0
+            self._create(1, 0)
+            self._disk.sync_names()
 
     def append(self, records: Sequence[str]) -> None:
         """Write a group of records, and return when it is on the disk.
@@ -59,67 +59,65 @@ class Log:
             OSError: it may be there or not, and this object is not to be used again.
             StoreError: there is no room for another segment; nothing was written, and it may be tried again.
         """
-        group = frame(records)
+        group = segments.group(records)
         if self._end + len(group) > self._room:
             self._rotate(len(group))
-        disk.write(self._file, group, self._end)
-        disk.sync(self._file)
+        self._disk.write(self._name, group, self._end)
+        self._disk.sync(self._name)
         self._end += len(group)
-        self._count += len(records)
+        self.count += len(records)
 
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+    def pack(self, number: int) -> Pack:
+        """Put a pack in the place of a full segment.
 
-    def _segments(self) -> list[int]:
-        for torn in self._folder.glob("*.new"):
-            torn.unlink()
-        found = sorted(self._folder.glob(f"*{_SUFFIX}"))
-        numbers = [int(path.stem) if path.stem.isdecimal() else 0 for path in found]
-        if numbers != list(range(1, len(numbers) + 1)):
-            raise StoreDamaged(
-                f"the segments in '{self._folder}' are {[path.name for path in found]}; one is missing"
-            )
-        return numbers
+        The segment goes only when its pack is on the disk, under its name. Killed at any moment, one of them is there.
+        """
+        segment = segments.read(self._disk, number, last=False)
+        data = pack.encode(segment.identity, number, segment.start, segment.lines)
+        self._put(pack.name_of(number), data)
+        packed = pack.read_pack(self._disk, number)
+        self._disk.remove(segments.name_of(number))
+        self.full.remove(number)
+        return packed
 
-    def _read(self, number: int, last: bool) -> tuple[bytes, int]:
-        path = self._path(number)
-        data = path.read_bytes()
-        groups, end = scan(data)
-        torn = check_tail(data, end, str(path))
-        if torn and not last:
-            raise StoreDamaged(
-                f"'{path}' is damaged at byte {end}, and segments follow; restore it from a copy"
-            )
-        if not groups or groups[0] != [self._header(number)]:
-            raise StoreDamaged(
-                f"'{path}' does not begin with {self._header(number)!r}; restore it from a copy"
-            )
-        for group in groups[1:]:
-            self.records += group
-        self._count = len(self.records)
-        return data, end
+    def _tidy(self) -> None:
+        """Take away what a crash has left behind: files that were not finished, and segments whose packs are there."""
+        done = {segments.name_of(each.number) for each in self.found if isinstance(each, Pack)}
+        for name in self._disk.names():
+            if name in done or name.endswith(UNFINISHED):
+                self._disk.remove(name)
+
+    def _go_on(self, last: Segment | Pack) -> None:
+        assert isinstance(last, Segment)
+        self.identity, self.number, self.count = last.identity, last.number, last.start + last.count
+        self._name, self._end, self._room = segments.name_of(last.number), last.end, last.size
+        if last.torn:
+            self._disk.write(self._name, bytes(last.size - last.end), last.end)
+        self._disk.sync(self._name)
+        self._disk.sync_names()
 
     def _rotate(self, wanted: int) -> None:
-        number = self._number + 1
         try:
-            data, end = self._create(number, wanted)
+            self._create(self.number + 1, wanted)
         except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
             raise StoreError(
-                f"no room for another segment in '{self._folder}': {error}; nothing was recorded"
+                f"no room for another segment in {self._disk.path!r}: {error}; nothing was recorded"
             ) from error
-        os.close(self._file)
-        self._file = os.open(self._path(number), os.O_RDWR)
-        self._number, self._room, self._end = number, len(data), end
+        self.full.append(self.number - 1)
 
-    def _create(self, number: int, wanted: int = 0) -> tuple[bytes, int]:
-        head = frame([self._header(number)])
-        size = max(self._size, len(head) + wanted)
-        disk.create(self._path(number), head, size)
-        return head.ljust(size, b"\0"), len(head)
+    def _create(self, number: int, wanted: int) -> None:
+        data = segments.begin(self.identity, number, self.count, self._size, wanted)
+        self._put(segments.name_of(number), data)
+        self.number, self._name = number, segments.name_of(number)
+        self._end, self._room = segments.head_end(data), len(data)
 
-    def _header(self, number: int) -> str:
-        return f"{_FORMAT} segment {number} after {self._count}"
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:08}{_SUFFIX}"
+    def _put(self, name: str, data: bytes) -> None:
+        """Make a file; after a crash it is there whole or not at all."""
+        unfinished = name + UNFINISHED
+        self._disk.remove(unfinished)
+        self._disk.write(unfinished, data)
+        self._disk.sync(unfinished)
+        self._disk.rename(unfinished, name)
+        self._disk.sync_names()

@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ringfence.errors import OutcomeUnknown, StoreDamaged, StoreError
-from ringfence.transactions.decisions import check_outcome, recorded
-from ringfence.transactions.decisions.file.lock import FolderLock
+from ringfence.transactions.decisions import Heuristic, check_outcome, recorded
+from ringfence.transactions.decisions.file.disk import Disk
+from ringfence.transactions.decisions.file.index import Index, decided
 from ringfence.transactions.decisions.file.log import SEGMENT, Log
+from ringfence.transactions.decisions.file.pack import Pack
+from ringfence.transactions.decisions.file.reading import read_beside
+from ringfence.transactions.decisions.file.segments import Segment
 from ringfence.transactions.decisions.file.turns import Group, Turns
 from ringfence.transactions.decisions.poison import Poison
 from ringfence.transactions.gid import Gid, check_name
 from ringfence.transactions.outcome import Outcome
+from ringfence.transactions.participants import Participant
 
 
 class FileDecisions:
-    """A `DecisionStore` in a folder of this machine; one line a two-phase transaction, kept for ever.
+    """A `DecisionStore` in a folder of this machine, whose every record is a leaf of a Merkle tree; see `DecisionLog`.
 
     One process has it open at a time: the system frees it when that process is really gone, and not while it is only
     paused. Threads that decide at once share a write and a sync. After the disk failed under a decision this process
-    puts no more of them into the folder.
+    puts no more of them into the folder. Segments that are full are packed, and no record is ever forgotten.
 
     Args:
         folder: where the segments are; made when missing.
         segment: bytes of a segment.
+        disk: what stands for the folder, in tests.
 
     Raises:
         StoreDamaged: what is in the folder is not what was written.
         StoreError: another process has it open, or it cannot be used.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, segment: int = SEGMENT) -> None:
-        self.path = os.fspath(folder)
-        self._lock = FolderLock(Path(self.path))
+    def __init__(
+        self, folder: str | os.PathLike[str], *, segment: int = SEGMENT, disk: Disk | None = None
+    ) -> None:
+        self._disk = disk or Disk(folder)
+        self.path = self._disk.path
+        self._disk.hold()
         try:
             self._poison = _poisons.setdefault((os.getpid(), os.path.realpath(self.path)), Poison())
-            self._log = Log(Path(self.path), segment)
+            self._log = Log(self._disk, segment)
+            self._index = Index(self._log.found)
         except OSError as error:
-            self._lock.close()
+            self._disk.close()
             raise StoreError(f"{self.path!r} cannot be used: {error}") from error
         except BaseException:
-            self._lock.close()
+            self._disk.close()
             raise
+        self._epochs = dict(self._index.epochs)
+        self._deciding: dict[str, _Decision] = {}
         self._turns = Turns(self._write)
         self._order = threading.Lock()
+        self._packing = threading.Lock()
         self._closed = False
-        self._epochs: dict[str, int] = {}
-        self._outcomes: dict[str, Outcome] = {}
-        self._deciding: dict[str, _Decision] = {}
-        for record in self._log.records:
-            self._take_in(record)
 
     def begin_epoch(self, name: str) -> int:
         """Add one to the epoch of `name`, durably, and return it."""
@@ -67,7 +75,7 @@ class FileDecisions:
 
     def epoch(self, name: str) -> int:
         """The newest epoch of `name`, 0 if it never started."""
-        return self._epochs.get(name, 0)
+        return self._index.epochs.get(name, 0)
 
     def put_if_absent(self, gid: str, outcome: Outcome) -> Outcome:
         """Record `outcome` durably unless one stands; return the one that stands.
@@ -76,19 +84,15 @@ class FileDecisions:
             OutcomeUnknown: the disk failed; the record may or may not be there.
             StoreError: nothing was recorded: the disk is full, or failed before, or the store was closed.
         """
-        check_outcome(outcome)
-        parsed = Gid.parse(gid)
+        return self.put_many([(gid, outcome)])[0]
+
+    def put_many(self, rows: Sequence[tuple[str, Outcome]]) -> list[Outcome]:
+        """`put_if_absent` for each row, with one sync for all."""
+        asked = [(Gid.parse(gid), check_outcome(outcome)) for gid, outcome in rows]
         with self._order:
             self._check()
-            if (standing := self._outcomes.get(gid)) is not None:
-                return standing
-            decision = self._deciding.get(gid)
-            if decision is None:
-                newest = self._epochs.get(parsed.name, 0)
-                decision = self._deciding[gid] = _Decision(recorded(gid, outcome, newest))
-            if decision.group is None:
-                decision.group = self._turns.add(f"{decision.outcome} {gid}")
-        return self._settle(gid, decision)
+            decisions = [self._decide(gid, outcome) for gid, outcome in asked]
+        return [self._settle(decision) for decision in decisions]
 
     def get(self, gid: str) -> Outcome | None:
         """The outcome that stands on the disk, or None.
@@ -97,11 +101,47 @@ class FileDecisions:
             OutcomeUnknown: the disk failed under it.
             StoreError: it was being recorded, and was not.
         """
+        parsed = Gid.parse(gid)
         with self._order:
             decision = self._deciding.get(gid)
-            if decision is None or decision.group is None or gid in self._outcomes:
-                return self._outcomes.get(gid)
-        return self._settle(gid, decision)
+            if decision is None or decision.group is None:
+                return self._index.get(parsed)
+        return self._settle(decision)
+
+    def decisions(self, prefix: str = "") -> Iterator[tuple[str, Outcome]]:
+        """All decisions on gids that begin with `prefix`, in order of gid, as text sorts. It reads the whole log."""
+        count = self._log.count
+        return iter(sorted(row for row in _rows(read_beside(self._disk), count) if row[0].startswith(prefix)))
+
+    def carried_by(self, participant: Participant) -> bool:  # noqa: ARG002
+        """A log is in nobody's database."""
+        return False
+
+    def report(self, gid: str, branch: str, found: str) -> None:
+        """Record durably that a branch of `gid` did not end as was decided; once for each branch."""
+        Gid.parse(gid)
+        with self._order:
+            self._check()
+            if (gid, branch) in self._index.heuristics:
+                return
+            group = self._turns.add(f"heuristic {gid} {json.dumps([branch, found])}")
+        self._finish(group)
+
+    def heuristics(self) -> list[Heuristic]:
+        """What was reported and not forgotten yet, in order of gid and branch."""
+        with self._order:
+            return [Heuristic(*key, found) for key, found in sorted(self._index.heuristics.items())]
+
+    def forget(self, gid: str) -> bool:
+        """Drop what was reported of `gid`; was there anything? The records of both stay in the log."""
+        Gid.parse(gid)
+        with self._order:
+            self._check()
+            if not any(reported == gid for reported, _ in self._index.heuristics):
+                return False
+            group = self._turns.add(f"forgotten {gid}")
+        self._finish(group)
+        return True
 
     def close(self) -> None:
         """Close the files, and let another process open them."""
@@ -110,30 +150,30 @@ class FileDecisions:
                 return
             self._closed = True
         try:
-            if not self._lock.inherited():
+            if not self._disk.inherited():
                 self._turns.write_all()
         finally:
-            self._log.close()
-            self._lock.close()
+            with self._packing:
+                self._disk.close()
 
-    def _write(self, records: Sequence[str]) -> None:
-        self._poison.check()
-        try:
-            self._log.append(records)
-        except StoreError:
-            self._forget(records)
-            raise
-        except BaseException as error:
-            unknown = OutcomeUnknown(f"{self.path!r} failed under a decision: {error!r}")
-            self._poison.after(unknown)
-            raise
+    def _decide(self, gid: Gid, outcome: Outcome) -> _Decision:
+        """Put a decision into the next group unless one stands or is on its way."""
+        text = str(gid)
+        decision = self._deciding.get(text)
+        if decision is None:
+            if (standing := self._index.get(gid)) is not None:
+                return _Decision(text, standing)
+            outcome = recorded(text, outcome, self._epochs.get(gid.name, 0))
+            decision = self._deciding[text] = _Decision(text, outcome)
+        if decision.group is None:
+            decision.group = self._turns.add(f"{decision.outcome} {text}")
+        return decision
 
-    def _settle(self, gid: str, decision: _Decision) -> Outcome:
+    def _settle(self, decision: _Decision) -> Outcome:
         """Return the outcome when it is on the disk."""
-        assert decision.group is not None
-        self._finish(decision.group)
-        self._outcomes[gid] = decision.outcome
-        self._deciding.pop(gid, None)
+        if decision.group is not None:
+            self._finish(decision.group)
+            self._deciding.pop(decision.gid, None)
         return decision.outcome
 
     def _finish(self, group: Group) -> None:
@@ -142,37 +182,59 @@ class FileDecisions:
             raise type(group.error)(str(group.error)) from group.error
         if group.error is not None:
             raise OutcomeUnknown(f"{self.path!r} failed under a decision: {group.error!r}") from group.error
+        if self._log.full:
+            self._pack()
 
-    def _forget(self, records: Sequence[str]) -> None:
+    def _write(self, records: Sequence[str]) -> None:
+        try:
+            self._poison.check()
+            self._log.append(records)
+        except StoreError:
+            self._withdraw(records)
+            raise
+        except BaseException as error:
+            self._poison.after(OutcomeUnknown(f"{self.path!r} failed under a decision: {error!r}"))
+            raise
+        self._index.take_in(self._log.number, records)
+
+    def _withdraw(self, records: Sequence[str]) -> None:
         """Let decisions that were not recorded be made again."""
         for record in records:
             self._deciding.pop(record.partition(" ")[2], None)
 
+    def _pack(self) -> None:
+        """Pack the segments that are full, unless another thread does; whatever goes wrong undoes no decision."""
+        if not self._packing.acquire(blocking=False):
+            return
+        try:
+            while self._log.full:
+                self._index.packed(self._log.pack(self._log.full[0]))
+        except OSError:
+            self._log.full.clear()  # they stay as they are, and are packed when the log is opened again
+        except StoreDamaged as error:
+            self._log.full.clear()
+            self._poison.after(error)
+        finally:
+            self._packing.release()
+
     def _check(self) -> None:
         self._poison.check()
-        self._lock.check()
+        self._disk.check()
         if self._closed:
             raise StoreError(f"{self.path!r} was closed; open it again")
 
-    def _take_in(self, record: str) -> None:
-        kind, _, rest = record.partition(" ")
-        try:
-            if kind == "epoch":
-                name, _, epoch = rest.partition(" ")
-                self._epochs[check_name(name)] = int(epoch)
-            else:
-                Gid.parse(rest)
-                self._outcomes.setdefault(rest, check_outcome(Outcome(kind)))
-        except ValueError as error:
-            raise StoreDamaged(
-                f"{self.path!r} holds {record!r}, which is no record; restore it from a copy"
-            ) from error
+
+def _rows(segments: Sequence[Segment | Pack], count: int) -> Iterator[tuple[str, Outcome]]:
+    """Yield the decisions among the first `count` records."""
+    for segment in segments:
+        yield from filter(None, map(decided, segment.records()[: max(count - segment.start, 0)]))
 
 
 @dataclass(slots=True)
 class _Decision:
-    """A decision on its way to the disk."""
+    """A decision that stands, or is on its way to the disk with a group."""
 
+    gid: str
     outcome: Outcome
     group: Group | None = None
 
