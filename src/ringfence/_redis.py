@@ -16,6 +16,12 @@ SCHEMES = ("redis", "rediss", "unix")
 SENTINEL = "redis+sentinel"
 CLUSTER = ("redis+cluster", "rediss+cluster")
 QUORUM = ("redis+quorum", "rediss+quorum")
+STALE = """
+-- Whether a mark is above a fence. They are compared as text, for a number of Lua has 53 bits.
+local function stale(mark, fence)
+  return #mark > #fence or (#mark == #fence and mark > fence)
+end
+"""
 _PORT = 6379
 _SENTINEL_PORT = 26379
 
@@ -85,6 +91,11 @@ def member(url: str, address: str) -> str:
     return urlunsplit((scheme, f"{login}{at}{address}", parts.path, parts.query, ""))
 
 
+def guard_key(resource: str) -> str:
+    """Return the key that keeps the highest fence which has written to a resource."""
+    return f"ringfence:guard:{{{resource}}}"
+
+
 def option(url: str, name: str) -> tuple[str, str | None]:
     """Return a URL without one of its options, and what that says: an option of ours, that redis-py does not know."""
     target, _, options = url.partition("?")
@@ -100,14 +111,21 @@ def where(url: str) -> str:
 
 
 @contextmanager
-def translating(place: str) -> Iterator[None]:
-    """Translate what redis-py raises into our errors."""
+def translating(place: str, sent: bool = False) -> Iterator[None]:
+    """Translate what redis-py raises into our errors.
+
+    Args:
+        place: as messages show it.
+        sent: a request was sent, so that a connection that breaks leaves it open what became of it.
+    """
     errors = _driver().exceptions
     try:
         yield
     except errors.TimeoutError as error:
         raise OutcomeUnknown(f"{place} did not answer ({error}); ask again") from error
     except errors.ConnectionError as error:
+        if sent:
+            raise OutcomeUnknown(f"{place} did not answer ({error}); ask again") from error
         raise BackendUnavailable(
             f"{place} cannot be reached ({error}); see that a server runs there and that the URL fits it"
         ) from error

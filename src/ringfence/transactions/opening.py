@@ -64,4 +64,4 @@ def _refuse_one_store_twice(participants: Mapping[str, Participant]) -> None:
 
 def _identity(participant: Participant) -> object:
     path = getattr(participant, "path", None)
-    return id(participant) if path is None else os.path.realpath(path)
+    return getattr(participant, "place", id(participant)) if path is None else os.path.realpath(path)

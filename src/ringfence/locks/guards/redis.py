@@ -17,10 +17,9 @@ LONGEST = 4000
 # KEYS[1]  the mark
 # ARGV     the fence; then for each command the number of its words, and these
 # returns  the mark if it is higher than the fence, else nil
-# Fences are compared as text, for a number of Lua has 53 bits.
-SCRIPT = """
+SCRIPT = f"""{_redis.STALE}
 local mark, fence = redis.call('GET', KEYS[1]) or '0', ARGV[1]
-if #mark > #fence or (#mark == #fence and mark > fence) then
+if stale(mark, fence) then
     return mark
 end
 redis.call('SET', KEYS[1], fence)
@@ -66,7 +65,7 @@ class RedisGuard(BaseGuard[Any]):
         split(url, _redis.SCHEMES)
         self._client = _redis.client(url, timeout=timeout)
         self._place = _redis.where(url)
-        self._key = f"ringfence:guard:{{{resource}}}"
+        self._key = _redis.guard_key(resource)
 
     def mark(self) -> int:
         """Return the highest fence that has written; 0 if none has."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ringfence._url import split, sqlite_path
+from ringfence import _redis
+from ringfence._url import KNOWN, split, sqlite_path
 from ringfence.transactions.outcome import Outcome, Vote
 
 if TYPE_CHECKING:
@@ -127,13 +128,21 @@ class Marker(Participant, Protocol):
         """Open the decision store in the same database."""
 
 
+_REDIS = (*_redis.SCHEMES, _redis.SENTINEL)
+
+
 def from_url(url: str, timeout: float) -> Participant:
-    """Open the participant that `url` names: `sqlite:///path`, `memory://` or `memory://name`.
+    """Open the participant that `url` names: `sqlite:///path`, `memory://`, `memory://name` or `redis://…`.
 
     Raises:
         InvalidValue: no participant is known for the URL.
+        BackendUnavailable: its driver is not installed; names the extra.
     """
-    scheme, rest = split(url)
+    scheme, rest = split(url, (*KNOWN, *_REDIS))
+    if scheme in _REDIS:
+        from ringfence.transactions.participants.redis import RedisParticipant
+
+        return RedisParticipant(url, timeout=timeout)
     if scheme == "memory":
         from ringfence.transactions.participants import memory
 

@@ -1,0 +1,42 @@
+"""What a Redis says of its own durability."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ringfence.errors import StoreError
+from ringfence.protocol import Call, Effects
+
+SETTINGS = {"appendonly": "yes", "appendfsync": "always"}
+"""What makes a Redis write to its disk before it answers."""
+
+
+def shortcoming(server: Any) -> Effects[str | None]:
+    """Why what this Redis has acknowledged may be lost, in a power failure or for want of memory; None if it cannot be.
+
+    Raises:
+        BackendUnavailable: the server cannot be reached.
+        OutcomeUnknown: no answer.
+    """
+    try:
+        found = (yield from _settings(server, "append*")) | (yield from _settings(server, "maxmemory*"))
+    except StoreError as error:
+        if type(error) is not StoreError:
+            raise
+        return f"it does not tell its settings: {error}"
+    for name, value in SETTINGS.items():
+        if found.get(name) != value:
+            return f"{name} is {found.get(name)!r}, not {value!r}"
+    if found.get("maxmemory") != "0" and found.get("maxmemory-policy", "").startswith("allkeys"):
+        return f"maxmemory-policy {found['maxmemory-policy']} evicts keys that are written to last"
+    return None
+
+
+def _settings(server: Any, pattern: str) -> Effects[dict[str, str]]:
+    found = yield Call(server, "ask", ("CONFIG", "GET", pattern))
+    pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+    return {_text(name): _text(value) for name, value in pairs}
+
+
+def _text(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)
