@@ -110,7 +110,9 @@ def test_keys_of_the_library_are_refused(branch: RedisBranch, key: Any) -> None:
         branch.set(key, 1)
 
 
-@pytest.mark.parametrize(("value", "error"), [(None, InvalidType), (True, InvalidType), ("\ud800", InvalidValue)])
+@pytest.mark.parametrize(
+    ("value", "error"), [(None, InvalidType), (True, InvalidType), ("\ud800", InvalidValue)]
+)
 def test_values_are_what_redis_keeps(branch: RedisBranch, value: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         branch.set("k", value)
