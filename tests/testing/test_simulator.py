@@ -115,7 +115,7 @@ def test_routes_say_what_can_happen_to_a_request() -> None:
 
 
 def test_a_cut_link_loses_or_delays_everything_until_it_is_mended() -> None:
-    _, heard, simulation, lines = played(1, Faults(cut=0.3), times=60)
+    _, heard, simulation, lines = played(1, Faults(cut=0.3), times=200)
     assert simulation.counts["cut"] > 0
     assert {OutcomeUnknown, StoreTimeout} & set(heard)
     assert isinstance(heard[-1], int), "in the end it is calm"

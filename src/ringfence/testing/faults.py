@@ -6,7 +6,7 @@ altogether, so that one kind cannot hide what another would have shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 
@@ -24,6 +24,7 @@ class Faults:
         pause: a process stands still, maybe for longer than any lease, and runs on.
         offset: most seconds a process's clock is ahead or behind.
         drift: most seconds a second a process's clock is too fast or too slow.
+        messages: the chance that anything happens to a message; it follows from the others.
     """
 
     lose_request: float = 0.0
@@ -35,6 +36,11 @@ class Faults:
     pause: float = 0.0
     offset: float = 0.0
     drift: float = 0.0
+    messages: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        happens = self.lose_request + self.lose_reply + self.double + self.delay + self.cut
+        object.__setattr__(self, "messages", happens)
 
     @classmethod
     def drawn(cls, random: Random) -> Faults:
@@ -50,11 +56,6 @@ class Faults:
             offset=_sometimes(random, 100.0),
             drift=_sometimes(random, 0.02),
         )
-
-    @property
-    def messages(self) -> float:
-        """The chance that anything happens to a message."""
-        return self.lose_request + self.lose_reply + self.double + self.delay + self.cut
 
 
 CALM = Faults()

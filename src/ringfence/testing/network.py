@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 from typing import TYPE_CHECKING, Any
 
 from ringfence.errors import OutcomeUnknown, StoreTimeout
@@ -106,10 +107,9 @@ class Network:
         if route is LOCAL:
             self._simulation.after(self._latency(), self._do, sender.name, call, answer)
             return
-        link = sender.name, id(call.target)
-        fate = "cut" if route.lossy and self._is_cut(link) else self._fate(route)
-        if fate == "cut":
-            fate = self._cut(link, route)
+        fate = self._fate(route)
+        if fate == "cut" or self._cuts:
+            fate = self._through(fate, (sender.name, id(call.target)), route)
         self._simulation.note(fate, sender.name, call)
         getattr(self, "_" + fate)(sender.name, call, answer)
 
@@ -132,12 +132,16 @@ class Network:
     def _is_cut(self, link: tuple[str, int]) -> bool:
         return self._cuts.get(link, 0.0) > self._simulation.clock()
 
-    def _cut(self, link: tuple[str, int], route: Route) -> str:
-        """Cut a link, unless it is already; what is sent meanwhile is lost one way or the other."""
+    def _through(self, fate: str, link: tuple[str, int], route: Route) -> str:
+        """What happens on a link that is cut, or is being cut: what is sent is lost one way or the other."""
         simulation = self._simulation
         if not self._is_cut(link):
+            if fate != "cut":
+                return fate
             self._cuts[link] = simulation.clock() + simulation.random.uniform(0.0, LONGEST_CUT)
             simulation.note("cut", link[0])
+        elif not route.lossy:
+            return fate
         return simulation.random.choice(("lose_request", "lose_reply", "delay")[: 2 + route.repeatable])
 
     def _deliver(self, sender: str, call: Call, answer: Answer) -> None:
@@ -175,7 +179,7 @@ class Network:
             self._simulation.after(self._latency(), answer, result)
 
     def _latency(self) -> float:
-        return self._simulation.random.expovariate(1.0 / LATENCY)
+        return -log(1.0 - self._simulation.random.random()) * LATENCY  # exponentially distributed
 
     def _late(self) -> float:
         return self._simulation.random.random() ** 2 * LATE

@@ -228,15 +228,16 @@ class Simulation:
     def _struck(self, task: Task) -> bool:
         """Draw a crash or a pause; True when the program's effect is not performed now, or never."""
         process, faults, random = task.process, self.faults, self.random
-        if process.spared:
+        drawn = random.random()
+        if process.spared or drawn >= faults.crash + faults.pause:
             return False
-        if random.random() < faults.crash:
-            if random.random() < 0.5:
-                self.crash(process)
-                return True
-            self.after(random.expovariate(500.0), self._crash_if_same, process, process.incarnation)
-        if random.random() < faults.pause:
+        if drawn >= faults.crash:
             self.pause(process, random.random() ** 2 * LONGEST_PAUSE)
+        elif random.random() < 0.5:
+            self.crash(process)
+            return True
+        else:
+            self.after(random.expovariate(500.0), self._crash_if_same, process, process.incarnation)
         return False
 
     def _crash_if_same(self, process: Process, incarnation: int) -> None:

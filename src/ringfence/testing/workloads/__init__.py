@@ -11,6 +11,7 @@ from ringfence.testing.workloads.locks import Locks
 from ringfence.testing.workloads.rebalance import Cluster
 from ringfence.testing.workloads.recovery import Recovery
 from ringfence.testing.workloads.shares import Shares
+from ringfence.testing.workloads.takeover import TakeOver
 from ringfence.testing.workloads.two_phase import TwoPhase
 
 
@@ -32,5 +33,6 @@ WORKLOADS: Mapping[str, Callable[[Simulation], Scene]] = {
     "shares": Shares,
     "two_phase": TwoPhase,
     "recovery": Recovery,
+    "takeover": TakeOver,
     "rebalance": Cluster,
 }
