@@ -1,4 +1,5 @@
-"""10,000 schedules, and that they are worth something: every kind of fault happens, and so does the work.
+"""50,000 schedules, 110,000 with the slow ones; and that they are worth something: every kind of fault happens, and
+so does the work.
 
 `RINGFENCE_SEED_START=50000 pytest tests/testing/test_schedules.py` plays others.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,15 +17,26 @@ from ringfence.testing.schedule import play
 
 START = int(os.environ.get("RINGFENCE_SEED_START", "0"))
 CHUNK = 100
+SMALL = 1000
 SCHEDULES = {
     "locks": 3500,
     "cohorts": 1000,
     "shares": 1000,
-    "two_phase": 3500,
+    "two_phase": 2500,
     "recovery": 2000,
     "rebalance": 1000,
+    "takeover": 40_000,
 }
-CHUNKS = [(workload, first) for workload, count in SCHEDULES.items() for first in range(0, count, CHUNK)]
+SLOW = {"takeover": 100_000}
+
+
+def chunks() -> Iterator[Any]:
+    """Workload, first seed and number of schedules of each test; small enough to be shared among workers."""
+    for workload, count in SCHEDULES.items():
+        size = SMALL if workload in SLOW else CHUNK
+        for first in range(0, SLOW.get(workload, count), size):
+            yield pytest.param(workload, first, size, marks=[pytest.mark.slow] if first >= count else [])
+
 
 FAULTS = {
     "lose_request",
@@ -42,20 +56,21 @@ WORK = {
     "shares": {"acquired", "lost", "wall_set_back", "together"},
     "two_phase": {"committed", "aborted", "in doubt", "recovered", "fsync_failed"},
     "recovery": {"committed", "aborted", "in doubt", "recovered", "stale"},
+    "takeover": {"committed", "aborted", "in doubt", "recovered", "stale"},
     "rebalance": {"moved", "written", "StaleRing", "LeaseLost", "Aborted", "InDoubt"},
 }
 
 
-@pytest.mark.parametrize(("workload", "first"), CHUNKS)
-def test_nothing_goes_wrong(workload: str, first: int) -> None:
-    for seed in range(START + first, START + first + CHUNK):
+@pytest.mark.parametrize(("workload", "first", "count"), list(chunks()))
+def test_nothing_goes_wrong(workload: str, first: int, count: int) -> None:
+    for seed in range(START + first, START + first + count):
         play(workload, seed)
 
 
 @pytest.mark.parametrize("workload", SCHEDULES)
 def test_everything_happens(workload: str) -> None:
     counts: Counter[str] = Counter()
-    for seed in range(100):
+    for seed in range(SMALL if workload in SLOW else CHUNK):
         counts.update(play(workload, seed).counts)
     rare = {what: counts[what] for what in FAULTS | WORK[workload] if counts[what] < 5}
     assert not rare

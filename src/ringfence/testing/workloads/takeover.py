@@ -49,7 +49,9 @@ class TakeOver(Bank):
         coordinator = Coordinator(process.name, self.decisions["main"], self.participants)
         yield from self.recover_and_ask(coordinator, next(reversed(self.intended), None), "main")
 
-    def recover_and_ask(self, coordinator: Coordinator, gid: str | None, name: str | None = None) -> Effects[None]:
+    def recover_and_ask(
+        self, coordinator: Coordinator, gid: str | None, name: str | None = None
+    ) -> Effects[None]:
         """Recover, and tell what became of a transfer."""
         try:
             yield from self.recover(coordinator, name)
