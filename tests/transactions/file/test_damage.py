@@ -21,6 +21,7 @@ SMALL = 512
 
 def write(folder: Path, groups: Sequence[Sequence[str]], size: int = 4096, *, pack: bool = False) -> Path:
     """Write a log, and return its last segment."""
+    folder.mkdir(exist_ok=True)
     with closing(Disk(folder)) as disk:
         log = Log(disk, size, IDENTITY)
         for records in groups:

@@ -47,18 +47,17 @@ class Index:
             else:
                 self.take_in(segment.number, segment.lines)
 
-    def get(self, gid: Gid) -> Outcome | None:
+    def get(self, gid: str, parsed: Gid) -> Outcome | None:
         """The outcome of `gid` in the log, or None."""
-        text = str(gid)
         for outcomes in list(self._recent.values()):
-            if text in outcomes:
-                return outcomes[text]
-        key = gid.name, gid.epoch
-        if gid.seq > self._highest.get(key, 0):
+            if gid in outcomes:
+                return outcomes[gid]
+        key = parsed.name, parsed.epoch
+        if parsed.seq > self._highest.get(key, 0):
             return None
         for pack in self._packs:
             low, high = pack.spans.get(key, (1, 0))
-            if low <= gid.seq <= high and (outcome := self._read(pack).get(text)):
+            if low <= parsed.seq <= high and (outcome := self._read(pack).get(gid)):
                 return outcome
         return None
 

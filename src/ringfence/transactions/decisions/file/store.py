@@ -84,14 +84,18 @@ class FileDecisions:
             OutcomeUnknown: the disk failed; the record may or may not be there.
             StoreError: nothing was recorded: the disk is full, or failed before, or the store was closed.
         """
-        return self.put_many([(gid, outcome)])[0]
+        parsed, outcome = Gid.parse(gid), check_outcome(outcome)
+        with self._order:
+            self._check()
+            decision = self._decide(gid, parsed, outcome)
+        return self._settle(decision)
 
     def put_many(self, rows: Sequence[tuple[str, Outcome]]) -> list[Outcome]:
         """`put_if_absent` for each row, with one sync for all."""
-        asked = [(Gid.parse(gid), check_outcome(outcome)) for gid, outcome in rows]
+        asked = [(gid, Gid.parse(gid), check_outcome(outcome)) for gid, outcome in rows]
         with self._order:
             self._check()
-            decisions = [self._decide(gid, outcome) for gid, outcome in asked]
+            decisions = [self._decide(*row) for row in asked]
         return [self._settle(decision) for decision in decisions]
 
     def get(self, gid: str) -> Outcome | None:
@@ -105,7 +109,7 @@ class FileDecisions:
         with self._order:
             decision = self._deciding.get(gid)
             if decision is None or decision.group is None:
-                return self._index.get(parsed)
+                return self._index.get(gid, parsed)
         return self._settle(decision)
 
     def decisions(self, prefix: str = "") -> Iterator[tuple[str, Outcome]]:
@@ -156,17 +160,18 @@ class FileDecisions:
             with self._packing:
                 self._disk.close()
 
-    def _decide(self, gid: Gid, outcome: Outcome) -> _Decision:
+    def _decide(self, gid: str, parsed: Gid, outcome: Outcome) -> _Decision:
         """Put a decision into the next group unless one stands or is on its way."""
-        text = str(gid)
-        decision = self._deciding.get(text)
+        decision = self._deciding.get(gid)
         if decision is None:
-            if (standing := self._index.get(gid)) is not None:
-                return _Decision(text, standing)
-            outcome = recorded(text, outcome, self._epochs.get(gid.name, 0))
-            decision = self._deciding[text] = _Decision(text, outcome)
+            if (standing := self._index.get(gid, parsed)) is not None:
+                return _Decision(gid, standing)
+            newest = self._epochs.get(parsed.name, 0)
+            if parsed.epoch != newest:
+                outcome = recorded(gid, outcome, newest)
+            decision = self._deciding[gid] = _Decision(gid, outcome)
         if decision.group is None:
-            decision.group = self._turns.add(f"{decision.outcome} {text}")
+            decision.group = self._turns.add(f"{decision.outcome} {gid}")
         return decision
 
     def _settle(self, decision: _Decision) -> Outcome:
