@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ringfence._core.leases import LeaseTable, new_owner
+from ringfence._forks import tell_of_forks
 from ringfence.errors import StoreError
 from ringfence.locks import at_once
 from ringfence.locks.acquire import Granted, acquire, release, withdraw
 from ringfence.locks.cohort import Cohort
-from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.renewal import keep, renew
 from ringfence.locks.stores import Claim, LockStore, Shared
 from ringfence.locks.waiter import ThreadWaiter

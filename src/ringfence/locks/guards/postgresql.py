@@ -6,12 +6,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ringfence import _postgresql
+from ringfence._postgresql.session import ALONE, GUARD_TABLE
 from ringfence._url import split
 from ringfence.errors import InvalidType
 from ringfence.locks.guards.row import RowGuard
-
-_TABLE = "CREATE TABLE IF NOT EXISTS ringfence_guard (resource TEXT PRIMARY KEY, fence BIGINT NOT NULL)"
-_ALONE = "SELECT pg_advisory_xact_lock(hashtext('ringfence_guard'))"
 
 
 class PostgresGuard(RowGuard):
@@ -67,8 +65,8 @@ class PostgresGuard(RowGuard):
 
     def _make_table(self, connection: Any) -> None:
         with self._transaction(connection), self._translating():
-            self._execute(connection, _ALONE)  # `IF NOT EXISTS` fails when two do it at once
-            self._execute(connection, _TABLE)
+            self._execute(connection, ALONE)
+            self._execute(connection, GUARD_TABLE)
 
     def _limit_waiting(self, connection: Any) -> None:
         self._execute(

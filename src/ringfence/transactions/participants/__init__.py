@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ringfence import _redis
+from ringfence import _postgresql, _redis
 from ringfence._url import KNOWN, split, sqlite_path
 from ringfence.transactions.outcome import Outcome, Vote
 
@@ -132,13 +132,17 @@ _REDIS = (*_redis.SCHEMES, _redis.SENTINEL)
 
 
 def from_url(url: str, timeout: float) -> Participant:
-    """Open the participant that `url` names: `sqlite:///path`, `memory://`, `memory://name` or `redis://…`.
+    """Open the participant that `url` names: `sqlite:///path`, `postgresql://…`, `redis://…` or `memory://name`.
 
     Raises:
         InvalidValue: no participant is known for the URL.
         BackendUnavailable: its driver is not installed; names the extra.
     """
-    scheme, rest = split(url, (*KNOWN, *_REDIS))
+    scheme, rest = split(url, (*KNOWN, *_postgresql.SCHEMES, *_REDIS))
+    if scheme in _postgresql.SCHEMES:
+        from ringfence.transactions.participants.postgresql import PostgresParticipant
+
+        return PostgresParticipant(url, timeout=timeout)
     if scheme in _REDIS:
         from ringfence.transactions.participants.redis import RedisParticipant
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ringfence._etcd import Etcd, Watch, located
+from ringfence._forks import tell_of_forks
 from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, StoreError
 from ringfence.locks import rules
-from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.stores import Claim, Holder, Push, Status, heads
 from ringfence.locks.stores.etcd import places
 from ringfence.locks.stores.etcd.places import Place

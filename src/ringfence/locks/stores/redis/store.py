@@ -8,8 +8,8 @@ from typing import Any
 
 from ringfence import _redis
 from ringfence._core.exchange import Slot
+from ringfence._forks import tell_of_forks
 from ringfence.errors import StoreError
-from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.connection import Connection

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ringfence._forks import tell_of_forks
 from ringfence.errors import BackendUnavailable, StoreError, StoreTimeout
-from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.stores.sql.connection import Connection
 
 

@@ -15,9 +15,9 @@ from contextlib import suppress
 from itertools import groupby
 from select import POLLIN
 
+from ringfence._forks import tell_of_forks
 from ringfence.errors import StoreError
 from ringfence.locks import rules
-from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.stores import Claim, Holder, Push, Status
 from ringfence.locks.stores.listening import Listening
 from ringfence.locks.stores.sql.connection import Connection

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ringfence._core.leases import LeaseTable
+from ringfence._forks import tell_of_forks
 from ringfence.errors import InvalidValue, OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.locks import rules
-from ringfence.locks.forks import tell_of_forks
 from ringfence.locks.session import Alarm, watch
 from ringfence.locks.stores import Claim, Holder, Push, Status, heads
 from ringfence.locks.stores.listening import Listening

@@ -28,20 +28,44 @@ def connect(url: str, *, timeout: float) -> Any:
         InvalidType: `url` is not a string.
         InvalidValue: it is no URL of PostgreSQL.
     """
+    with opening(url):
+        return driver().connect(url, autocommit=True, connect_timeout=patience(timeout))
+
+
+def patience(timeout: float) -> int:
+    """Return how long libpq waits for a connection: whole seconds, 2 at least."""
+    return max(2, math.ceil(timeout))
+
+
+@contextmanager
+def opening(url: str) -> Iterator[None]:
+    """Translate the errors of connecting to a URL.
+
+    Raises:
+        BackendUnavailable: psycopg is not installed, or the server cannot be reached.
+        InvalidType: `url` is not a string.
+        InvalidValue: it is no URL of PostgreSQL.
+    """
     split(url, SCHEMES)
-    driver = _driver()
+    psycopg = driver()
     try:
-        return driver.connect(url, autocommit=True, connect_timeout=max(2, math.ceil(timeout)))
-    except driver.OperationalError as error:
+        yield
+    except psycopg.OperationalError as error:
         raise BackendUnavailable(
             f"PostgreSQL cannot be reached ({error}); see that a server runs there and that the URL fits it"
         ) from error
-    except driver.ProgrammingError as error:
+    except psycopg.ProgrammingError as error:
         raise InvalidValue(f"libpq does not understand the URL ({error})") from error
 
 
-def parse(url: str) -> None:
-    """Return if libpq understands a URL.
+def shown(url: str) -> str:
+    """Return what to call the database of a URL, without its secrets; raises what `parse` does."""
+    told = parse(url)
+    return f"PostgreSQL {told.get('host', 'localhost')}:{told.get('port', 5432)}/{told.get('dbname', '')}"
+
+
+def parse(url: str) -> dict[str, Any]:
+    """Return what libpq understands of a URL.
 
     Raises:
         BackendUnavailable: psycopg is not installed.
@@ -49,26 +73,26 @@ def parse(url: str) -> None:
         InvalidValue: it is no URL of PostgreSQL.
     """
     split(url, SCHEMES)
-    driver = _driver()
+    psycopg = driver()
     try:
-        driver.conninfo.conninfo_to_dict(url)
-    except driver.ProgrammingError as error:
+        return dict(psycopg.conninfo.conninfo_to_dict(url))
+    except psycopg.ProgrammingError as error:
         raise InvalidValue(f"libpq does not understand the URL ({error})") from error
 
 
 def is_connection(thing: object) -> bool:
     """Return whether something is a connection of psycopg."""
-    return isinstance(thing, _driver().Connection)
+    return isinstance(thing, driver().Connection)
 
 
 def is_idle(connection: Any) -> bool:
     """Return whether a connection is in no transaction."""
-    return bool(connection.info.transaction_status == _driver().pq.TransactionStatus.IDLE)
+    return bool(connection.info.transaction_status == driver().pq.TransactionStatus.IDLE)
 
 
 def tuples() -> Any:
     """Return what makes a cursor give rows as tuples, whatever those of its connection are."""
-    return _driver().rows.tuple_row
+    return driver().rows.tuple_row
 
 
 @contextmanager
@@ -95,10 +119,10 @@ def transaction(connection: Any) -> Iterator[None]:
 @contextmanager
 def translating(*, committing: bool = False) -> Iterator[None]:
     """Raise errors of the server, the connection and the transaction as our own; those of the SQL pass unchanged."""
-    driver = _driver()
+    psycopg = driver()
     try:
         yield
-    except driver.Error as error:
+    except psycopg.Error as error:
         raise _translated(error, committing) or error from error
 
 
@@ -109,7 +133,7 @@ def _translated(error: Any, committing: bool) -> StoreError | None:
         return StoreError(
             f"the transaction did not end with its block ({error}); leave commit and rollback to the block"
         )
-    if not isinstance(error, _driver().OperationalError):
+    if not isinstance(error, driver().OperationalError):
         return None
     if committing:
         return OutcomeUnknown(
@@ -118,7 +142,12 @@ def _translated(error: Any, committing: bool) -> StoreError | None:
     return BackendUnavailable(f"the connection to PostgreSQL broke ({error}); nothing was changed")
 
 
-def _driver() -> Any:
+def driver() -> Any:
+    """Return psycopg.
+
+    Raises:
+        BackendUnavailable: it is not installed.
+    """
     try:
         import psycopg
     except ImportError as error:
