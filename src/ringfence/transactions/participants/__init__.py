@@ -7,6 +7,7 @@ prepared work is durable, seen by nobody and overwritten by nobody, until it is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from ringfence import _postgresql, _redis
@@ -128,25 +129,30 @@ class Marker(Participant, Protocol):
         """Open the decision store in the same database."""
 
 
-_REDIS = (*_redis.SCHEMES, _redis.SENTINEL)
+_SERVERS = {
+    **dict.fromkeys(_postgresql.SCHEMES, ("postgresql", "PostgresParticipant")),
+    **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL), ("redis", "RedisParticipant")),
+    **dict.fromkeys(("http", "https"), ("http", "HttpParticipant")),
+}
+"""Scheme of a URL -> the module, imported when it is needed, and the class."""
 
 
 def from_url(url: str, timeout: float) -> Participant:
-    """Open the participant that `url` names: `sqlite:///path`, `postgresql://…`, `redis://…` or `memory://name`.
+    """Open the participant that `url` names.
+
+    Args:
+        url: `sqlite:///path`, `postgresql://…`, `redis://…`, `http://…`, `memory://` or `memory://name`.
+        timeout: seconds to wait for other transactions there.
 
     Raises:
         InvalidValue: no participant is known for the URL.
         BackendUnavailable: its driver is not installed; names the extra.
     """
-    scheme, rest = split(url, (*KNOWN, *_postgresql.SCHEMES, *_REDIS))
-    if scheme in _postgresql.SCHEMES:
-        from ringfence.transactions.participants.postgresql import PostgresParticipant
-
-        return PostgresParticipant(url, timeout=timeout)
-    if scheme in _REDIS:
-        from ringfence.transactions.participants.redis import RedisParticipant
-
-        return RedisParticipant(url, timeout=timeout)
+    scheme, rest = split(url, (*KNOWN, *_SERVERS))
+    if scheme in _SERVERS:
+        module, kind = _SERVERS[scheme]
+        opened: Participant = getattr(import_module(f"{__name__}.{module}"), kind)(url, timeout=timeout)
+        return opened
     if scheme == "memory":
         from ringfence.transactions.participants import memory
 
