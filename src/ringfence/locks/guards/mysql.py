@@ -10,9 +10,6 @@ from ringfence import _mysql
 from ringfence.errors import InvalidType
 from ringfence.locks.guards.row import RowGuard
 
-_TABLE = """CREATE TABLE IF NOT EXISTS ringfence_guard
-    (resource VARBINARY(255) PRIMARY KEY, fence BIGINT NOT NULL) ENGINE = InnoDB"""
-
 
 class MySqlGuard(RowGuard):
     """Lets the holder of the newest fence write to a MariaDB or MySQL database, and nobody older.
@@ -69,7 +66,7 @@ class MySqlGuard(RowGuard):
 
     def _make_table(self, connection: Any) -> None:
         with self._translating():
-            self._execute(connection, _TABLE)
+            self._execute(connection, _mysql.GUARD_TABLE)
 
     def _limit_waiting(self, connection: Any) -> None:
         self._execute(connection, "SET innodb_lock_wait_timeout = %s", (max(1, math.ceil(self._timeout)),))

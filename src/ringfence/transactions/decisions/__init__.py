@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from ringfence import _postgresql
+from ringfence import _mysql, _postgresql
 from ringfence._url import KNOWN, file_path, split, sqlite_path
 from ringfence.errors import InvalidValue
 from ringfence.transactions.gid import Gid
@@ -112,17 +112,21 @@ def not_carried(participant: str) -> InvalidValue:
 
 
 def from_url(url: str, timeout: float) -> DecisionStore:
-    """Open the decision store that `url` names: `file:///folder`, `sqlite:///path`, `postgresql://…`, `memory://name`.
+    """Open the store of a URL: `file:///folder`, `sqlite:///path`, `postgresql://…`, `mariadb://…` or `memory://name`.
 
     Raises:
         InvalidValue: no store is known for the URL.
         BackendUnavailable: its driver is not installed.
     """
-    scheme, rest = split(url, (*KNOWN, "file", *_postgresql.SCHEMES))
+    scheme, rest = split(url, (*KNOWN, "file", *_postgresql.SCHEMES, *_mysql.SCHEMES))
     if scheme in _postgresql.SCHEMES:
         from ringfence.transactions.decisions.postgresql import PostgresDecisions
 
         return PostgresDecisions(url, timeout=timeout)
+    if scheme in _mysql.SCHEMES:
+        from ringfence.transactions.decisions.mariadb import MariaDecisions
+
+        return MariaDecisions(url, timeout=timeout)
     if scheme == "memory":
         from ringfence.transactions.decisions import memory
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from ringfence import _postgresql, _redis
+from ringfence import _mysql, _postgresql, _redis
 from ringfence._url import KNOWN, split, sqlite_path
 from ringfence.transactions.outcome import Outcome, Vote
 
@@ -131,6 +131,7 @@ class Marker(Participant, Protocol):
 
 _SERVERS = {
     **dict.fromkeys(_postgresql.SCHEMES, ("postgresql", "PostgresParticipant")),
+    **dict.fromkeys(_mysql.SCHEMES, ("mariadb", "MariaParticipant")),
     **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL), ("redis", "RedisParticipant")),
     **dict.fromkeys(("http", "https"), ("http", "HttpParticipant")),
 }
@@ -141,7 +142,7 @@ def from_url(url: str, timeout: float) -> Participant:
     """Open the participant that `url` names.
 
     Args:
-        url: `sqlite:///path`, `postgresql://…`, `redis://…`, `http://…`, `memory://` or `memory://name`.
+        url: `sqlite:///path`, `postgresql://…`, `mariadb://…`, `redis://…`, `http://…`, `memory://` or `memory://name`.
         timeout: seconds to wait for other transactions there.
 
     Raises:

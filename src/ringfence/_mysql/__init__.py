@@ -12,6 +12,10 @@ from ringfence.errors import BackendUnavailable, InvalidValue, OutcomeUnknown, S
 
 SCHEMES = ("mariadb", "mysql")
 
+GUARD_TABLE = """CREATE TABLE IF NOT EXISTS ringfence_guard
+    (resource VARBINARY(255) PRIMARY KEY, fence BIGINT NOT NULL) ENGINE = InnoDB"""
+"""The marks of guards: the highest fence that has written, of each resource."""
+
 _OTHERS = (1020, 1205, 1213)  # record has changed, lock wait timeout, deadlock
 _NO_SAVEPOINT = 1305
 _IN_TRANSACTION = 1  # SERVER_STATUS_IN_TRANS
@@ -86,6 +90,11 @@ def is_idle(connection: Any) -> bool:
 def errors() -> Any:
     """Return the class of the driver's errors."""
     return _driver().Error
+
+
+def lost(code: int, text: str) -> Any:
+    """Return the driver's error for a connection that broke."""
+    return _driver().OperationalError(code, text)
 
 
 def tuples() -> Any:

@@ -1,0 +1,33 @@
+"""Databases of their own for tests, in a MariaDB that they may kill, stop and cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ringfence.testing.proxy import Proxy
+from ringfence.testing.servers import MariaDB
+
+from .databases import Databases
+
+
+@pytest.fixture(scope="session")
+def started_server() -> Iterator[MariaDB]:
+    """The server that the tests of this folder share."""
+    with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture
+def databases(started_server: MariaDB) -> Databases:
+    """Makes databases; the server runs."""
+    started_server.resume()
+    return Databases(started_server.start())
+
+
+@pytest.fixture
+def proxy(databases: Databases) -> Iterator[Proxy]:
+    """A proxy in front of the server."""
+    with Proxy(databases.server.port) as opened:
+        yield opened
