@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from ringfence.cli import demo, lock, ring
+from ringfence.cli import demo, lock, ring, txn
 from ringfence.errors import RingfenceError
 
 
@@ -39,4 +39,5 @@ def parser() -> argparse.ArgumentParser:
     demo.add_command(commands)
     ring.add_command(commands)
     lock.add_command(commands)
+    txn.add_command(commands)
     return top

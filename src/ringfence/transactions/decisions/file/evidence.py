@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from ringfence.errors import InvalidValue, ProofRejected, StoreError
+from ringfence.transactions.decisions import Heuristic
 from ringfence.transactions.decisions.file.disk import Disk
-from ringfence.transactions.decisions.file.index import decided
+from ringfence.transactions.decisions.file.index import Index, decided, decisions_in
 from ringfence.transactions.decisions.file.pack import Pack
 from ringfence.transactions.decisions.file.reading import read_beside
 from ringfence.transactions.decisions.file.segments import Segment, name_of
@@ -16,10 +17,11 @@ from ringfence.transactions.decisions.file.tree import LogTree
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.merkle.checkpoint import Checkpoint
 from ringfence.transactions.merkle.evidence import ConsistencyProof, InclusionProof
+from ringfence.transactions.outcome import Outcome
 
 
 class DecisionLog:
-    """A decision log as it is on the disk now: read only, and whoever decides there goes on.
+    """A decision log as it is on the disk now: read only, and whoever decides there goes on. It does not follow that.
 
     Each record is a leaf of a Merkle tree: `epoch NAME EPOCH`, `committed GID`, `aborted GID`,
     `heuristic GID ["BRANCH", "FOUND"]` and `forgotten GID`, as UTF-8.
@@ -48,6 +50,23 @@ class DecisionLog:
             if not self._segments:
                 raise StoreError(f"there is no decision log in {disk.path!r}")
         self.tree = LogTree(self._segments)
+        self._index = Index(self._segments)
+
+    def get(self, gid: str) -> Outcome | None:
+        """The outcome that stands, or None if none was recorded."""
+        return self._index.get(gid, Gid.parse(gid))
+
+    def epoch(self, name: str) -> int:
+        """The newest epoch of the coordinator `name`, 0 if it never started."""
+        return self._index.epochs.get(name, 0)
+
+    def decisions(self, prefix: str = "") -> Iterator[tuple[str, Outcome]]:
+        """All decisions on gids that begin with `prefix`, in order of gid, as text sorts."""
+        return decisions_in(self.records(), prefix)
+
+    def heuristics(self) -> list[Heuristic]:
+        """What was reported and not forgotten yet, in order of gid and branch."""
+        return self._index.reported()
 
     @property
     def origin(self) -> str:

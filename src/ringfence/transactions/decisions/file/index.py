@@ -7,10 +7,11 @@ coordinators they may decide on. A pack is read when it is asked for one of thos
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from ringfence.errors import StoreDamaged
+from ringfence.transactions.decisions import Heuristic
 from ringfence.transactions.decisions.file.pack import Pack
 from ringfence.transactions.decisions.file.segments import Segment
 from ringfence.transactions.gid import Gid
@@ -80,6 +81,10 @@ class Index:
         for key in [key for key in self.heuristics if key[0] == gid]:
             del self.heuristics[key]
 
+    def reported(self) -> list[Heuristic]:
+        """The heuristic outcomes, in order of gid and branch."""
+        return [Heuristic(*key, found) for key, found in sorted(self.heuristics.items())]
+
     def packed(self, pack: Pack) -> None:
         """From now on a pack stands in the place of its segment."""
         self._put(pack)
@@ -110,6 +115,11 @@ def decided(record: str) -> tuple[str, Outcome] | None:
     kind, _, gid = record.partition(" ")
     outcome = _DECISIONS.get(kind)
     return None if outcome is None else (gid, outcome)
+
+
+def decisions_in(records: Iterable[str], prefix: str) -> Iterator[tuple[str, Outcome]]:
+    """The decisions among records on gids that begin with `prefix`, in order of gid, as text sorts."""
+    return iter(sorted(row for row in filter(None, map(decided, records)) if row[0].startswith(prefix)))
 
 
 def _outcomes(pack: Pack) -> Outcomes:

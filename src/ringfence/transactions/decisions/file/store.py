@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from ringfence.errors import OutcomeUnknown, StoreDamaged, StoreError
 from ringfence.transactions.decisions import Heuristic, check_outcome, recorded
 from ringfence.transactions.decisions.file.disk import Disk
-from ringfence.transactions.decisions.file.index import Index, decided
+from ringfence.transactions.decisions.file.index import Index, decisions_in
 from ringfence.transactions.decisions.file.log import SEGMENT, Log
-from ringfence.transactions.decisions.file.pack import Pack
 from ringfence.transactions.decisions.file.reading import read_beside
-from ringfence.transactions.decisions.file.segments import Segment
 from ringfence.transactions.decisions.file.turns import Group, Turns
 from ringfence.transactions.decisions.poison import Poison
 from ringfence.transactions.gid import Gid, check_name
@@ -114,8 +112,7 @@ class FileDecisions:
 
     def decisions(self, prefix: str = "") -> Iterator[tuple[str, Outcome]]:
         """All decisions on gids that begin with `prefix`, in order of gid, as text sorts. It reads the whole log."""
-        count = self._log.count
-        return iter(sorted(row for row in _rows(read_beside(self._disk), count) if row[0].startswith(prefix)))
+        return decisions_in(self._records(), prefix)
 
     def carried_by(self, participant: Participant) -> bool:  # noqa: ARG002
         """A log is in nobody's database."""
@@ -134,7 +131,7 @@ class FileDecisions:
     def heuristics(self) -> list[Heuristic]:
         """What was reported and not forgotten yet, in order of gid and branch."""
         with self._order:
-            return [Heuristic(*key, found) for key, found in sorted(self._index.heuristics.items())]
+            return self._index.reported()
 
     def forget(self, gid: str) -> bool:
         """Drop what was reported of `gid`; was there anything? The records of both stay in the log."""
@@ -159,6 +156,12 @@ class FileDecisions:
         finally:
             with self._packing:
                 self._disk.close()
+
+    def _records(self) -> Iterator[str]:
+        """All records that are on the disk, oldest first."""
+        count = self._log.count
+        for segment in read_beside(self._disk):
+            yield from segment.records()[: max(count - segment.start, 0)]
 
     def _decide(self, gid: str, parsed: Gid, outcome: Outcome) -> _Decision:
         """Put a decision into the next group unless one stands or is on its way."""
@@ -227,12 +230,6 @@ class FileDecisions:
         self._disk.check()
         if self._closed:
             raise StoreError(f"{self.path!r} was closed; open it again")
-
-
-def _rows(segments: Sequence[Segment | Pack], count: int) -> Iterator[tuple[str, Outcome]]:
-    """Yield the decisions among the first `count` records."""
-    for segment in segments:
-        yield from filter(None, map(decided, segment.records()[: max(count - segment.start, 0)]))
 
 
 @dataclass(slots=True)
