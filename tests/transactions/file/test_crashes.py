@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ringfence.errors import StoreError
+from ringfence.errors import OutcomeUnknown, StoreError
 from ringfence.testing.disk import Crashed, SimulatedDisk
 from ringfence.transactions import Outcome
 from ringfence.transactions.decisions.file import FileDecisions
@@ -184,6 +184,20 @@ def test_the_disk_is_full_at_any_write() -> None:
             assert store.put_many([(gid, ABORTED) for gid in lost]) == [ABORTED] * len(lost)
             told.asked |= dict.fromkeys(lost, ABORTED)
             told.decided |= dict.fromkeys(lost, ABORTED)
+            disk.cut_power()
+            check(disk, told)
+
+
+def test_the_disk_is_full_in_the_middle_of_a_record() -> None:
+    """As on a file system that writes nothing in place: what is there is not known, and nothing more is decided."""
+    for number, step in enumerate(STEPS, 1):
+        if step.startswith("write") and step.endswith(".log"):
+            told = Told()
+            disk = SimulatedDisk(random.Random(number), {number: "full"})
+            with pytest.raises(OutcomeUnknown):
+                work(disk, told)
+            with pytest.raises(StoreError, match="no more decisions in this process"):
+                told.stores[0].put_if_absent("main.1.1000", COMMITTED)
             disk.cut_power()
             check(disk, told)
 

@@ -50,7 +50,6 @@ class Log:
         else:
             self.identity, self.count = identity or secrets.token_hex(8), 0
             self._create(1, 0)
-            self._disk.sync_names()
 
     def append(self, records: Sequence[str]) -> None:
         """Write a group of records, and return when it is on the disk.
