@@ -12,7 +12,7 @@ import pymysql
 import pytest
 
 from ringfence.errors import Aborted, BackendUnavailable, InvalidType, InvalidValue
-from ringfence.transactions import Outcome, Vote
+from ringfence.transactions import Outcome, TransactionManager, Vote
 from ringfence.transactions.participants import from_url
 from ringfence.transactions.participants.mariadb import MariaParticipant
 from ringfence.transactions.participants.mariadb.statements import is_read
@@ -190,6 +190,11 @@ def test_bad_arguments_are_refused_before_anything_is_opened() -> None:
     with pytest.raises(BackendUnavailable):
         participant.begin(GID).execute("SELECT 1")
     participant.close()
+
+
+def test_one_database_cannot_take_part_under_two_names(url: str) -> None:
+    with pytest.raises(InvalidValue, match="the same store"):
+        TransactionManager("memory://", {"east": url, "west": url})
 
 
 def test_urls_name_it(url: str) -> None:

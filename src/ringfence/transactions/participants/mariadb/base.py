@@ -72,6 +72,11 @@ class BaseParticipant(Generic[B]):
         self.database = Database(url, self._asking, timeout)
         self.resolving = Resolving(self.database)
 
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Which database this is: two participants must not be the same one."""
+        return ("mariadb", *self.database.place)
+
     def begin_branch(self, gid: str) -> B:
         """A branch of `gid`; nothing is sent before its first statement.
 
