@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -126,7 +127,7 @@ def opened(server: MariaDB, tmp_path: Path) -> Iterator[Opened]:
         yield Opened(server.port, until, tmp_path)
 
 
-def clients(count: int, transfer: Transfer, until: ExitStack) -> Callable[[], None]:
+def clients(count: int, transfer: Transfer, until: ExitStack) -> Callable[[], object]:
     """Have clients run their transactions at once, each on rows of its own."""
     pool = until.enter_context(ThreadPoolExecutor(count))
     numbers = [itertools.cycle(range(first, ROWS, count)) for first in range(count)]
@@ -135,7 +136,7 @@ def clients(count: int, transfer: Transfer, until: ExitStack) -> Callable[[], No
         for _ in range(TRANSACTIONS):
             transfer(next(numbers[client]))
 
-    return lambda: [None for _ in pool.map(work, range(count))] and None
+    return lambda: deque(pool.map(work, range(count)), maxlen=0)
 
 
 @pytest.mark.parametrize(("how", "at_least"), [("log", 1.5), ("marker", 1.9)])

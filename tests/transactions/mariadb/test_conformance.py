@@ -13,7 +13,7 @@ from ringfence.testing.participant import ParticipantSuite
 from ringfence.transactions.decisions import DecisionStore, from_url
 from ringfence.transactions.decisions.mariadb import MariaDecisions
 from ringfence.transactions.participants import Participant
-from ringfence.transactions.participants.mariadb import AioMariaParticipant, MariaParticipant
+from ringfence.transactions.participants.mariadb import AsyncMariaParticipant, MariaParticipant
 
 from .databases import Databases, got, put
 from .looped import Looped
@@ -65,13 +65,13 @@ class TestMariaParticipant(ParticipantSuite):
             branch.execute("INSERT INTO item VALUES (1, NULL)")
 
 
-class TestAioMariaParticipant(TestMariaParticipant):
+class TestAsyncMariaParticipant(TestMariaParticipant):
     """The same suite, which asks a loop that runs in a thread."""
 
     def open(self) -> Participant:
         self.url = self.databases.new()
-        return Looped(lambda: AioMariaParticipant(self.url, timeout=1))
+        return Looped(lambda: AsyncMariaParticipant(self.url, timeout=1))
 
     def restart(self, participant: Participant) -> Participant:
         participant.close()
-        return Looped(lambda: AioMariaParticipant(self.url, timeout=1))
+        return Looped(lambda: AsyncMariaParticipant(self.url, timeout=1))

@@ -8,11 +8,11 @@ from ringfence.errors import RingfenceError
 from ringfence.protocol import arun
 from ringfence.transactions.outcome import Outcome, Vote
 from ringfence.transactions.participants.mariadb.base import BaseParticipant
-from ringfence.transactions.participants.mariadb.branch import AioMariaBranch
+from ringfence.transactions.participants.mariadb.branch import AsyncMariaBranch
 from ringfence.transactions.participants.mariadb.pool import AioPool
 
 
-class AioMariaParticipant(BaseParticipant[AioMariaBranch]):
+class AsyncMariaParticipant(BaseParticipant[AsyncMariaBranch]):
     """The same as `MariaParticipant`, as coroutines: asyncio waits, and no thread does but while connecting.
 
     Args:
@@ -25,9 +25,9 @@ class AioMariaParticipant(BaseParticipant[AioMariaBranch]):
     """
 
     def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        super().__init__(url, timeout, AioPool, AioMariaBranch)
+        super().__init__(url, timeout, AioPool, AsyncMariaBranch)
 
-    async def begin(self, gid: str) -> AioMariaBranch:
+    async def begin(self, gid: str) -> AsyncMariaBranch:
         """Start the branch of `gid`; nothing is sent before its first statement."""
         return self.begin_branch(gid)
 

@@ -186,7 +186,7 @@ class MariaBranch(BaseBranch):
         return run(self.many(sql, rows))
 
 
-class AioMariaBranch(BaseBranch):
+class AsyncMariaBranch(BaseBranch):
     """A transaction's work in one database of MariaDB, for one task at a time; see `MariaBranch`."""
 
     async def execute(self, sql: str, parameters: Any = ()) -> Result:
