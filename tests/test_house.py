@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "transactions": LOW,
     "cluster": LOW | PILLARS,
     "aio": LOW | PILLARS | {"cluster"},
+    "bindings": LOW | {"transactions", "aio"},
     "testing": LOW | PILLARS | {"cluster", "aio"},
     "__init__": LOW | PILLARS | {"cluster"},
     "cli": LOW | PILLARS | {"cluster", "aio", "testing", "__init__"},
