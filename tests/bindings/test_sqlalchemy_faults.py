@@ -174,15 +174,10 @@ def test_a_lock_that_was_not_to_be_had_leaves_the_pools_sound(
         with connect(postgresql.east) as other, other.cursor() as cursor:
             cursor.execute("BEGIN")
             cursor.execute("UPDATE account SET cents = cents")
-            with (
-                pytest.raises(OperationalError, match="lock"),
-                Session(manager=tm) as session,
-                session.begin(),
-            ):
-                session.execute(text("SET LOCAL lock_timeout = 50"), bind_arguments={"bind": engines["east"]})
-                session.execute(
-                    text("UPDATE account SET cents = 0"), bind_arguments={"bind": engines["east"]}
-                )
+            with Session(manager=tm, bind=engines["east"]) as session:
+                session.execute(text("SET LOCAL lock_timeout = 50"))
+                with pytest.raises(OperationalError, match="lock"):
+                    session.execute(text("UPDATE account SET cents = 0"))
         for _ in range(3):
             move(tm, engines)
     assert postgresql.moved() == 30
