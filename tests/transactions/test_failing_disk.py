@@ -180,7 +180,7 @@ def fill_up(file: str, bank: Bank, acknowledge: Acknowledge) -> None:
 
     _sqlite.CONNECTION = Full
     tm.decisions.close()
-    tm.decisions = tm._coordinator.decisions = SqliteDecisions(f"{bank.folder}/decisions.db")
+    tm.decisions = tm._coordinator.ending.decisions = SqliteDecisions(f"{bank.folder}/decisions.db")
     for branch in tx._branches.begun.values():
         branch.connection.__class__ = Full
     with pytest.raises(Aborted, match="full"):

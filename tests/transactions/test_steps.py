@@ -16,7 +16,7 @@ from ringfence.transactions import Outcome
 from .bank import Acknowledge, Bank, die, forked, transfer
 
 COMMIT = ["prepare", "prepare", "put_if_absent", "commit", "commit"]
-RECOVERY = ["recover", "recover", "put_if_absent", "commit", "commit"]
+RECOVERY = ["recover", "recover", "put_many", "commit", "commit"]
 NAMED = [(when, number, name) for number, name in enumerate(COMMIT) for when in ("before", "after")]
 NAMED_RECOVERY = [
     (when, number, name) for number, name in enumerate(RECOVERY) for when in ("before", "after")
@@ -30,7 +30,7 @@ def at_step(when: str, number: int, name: str, happening: Callable[[], object]) 
     count = itertools.count()
 
     def performing(effect: Effect) -> Any:
-        counted = isinstance(effect, Call) and effect.operation != "begin_epoch"
+        counted = isinstance(effect, Call) and effect.operation not in ("begin_epoch", "carried_by")
         mine = counted and next(count) == number
         if mine:
             assert isinstance(effect, Call)

@@ -8,10 +8,12 @@ import pytest
 from ringfence.errors import Aborted, HeuristicOutcome, InDoubt, OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.protocol import Call, Effects, Parallel, Sleep
 from ringfence.transactions import Outcome, Vote
-from ringfence.transactions.two_phase import ASK_AGAIN, Enlisted, commit
+from ringfence.transactions.timeouts import DEFAULT, Timeouts, pauses
+from ringfence.transactions.two_phase import Ending, Enlisted, agree, finish
 
 GID = "main.1.1"
 Answers = dict[str, Any]
+ATTEMPTS = 1 + len(list(pauses(DEFAULT.decide)))
 
 
 class Asked(list[str]):
@@ -50,9 +52,18 @@ def branches(**wrote: bool) -> list[Enlisted]:
     return [Enlisted(name, name, writes) for name, writes in wrote.items()]  # type: ignore[arg-type]
 
 
-def committing(answers: Answers, **wrote: bool) -> Asked:
+def commit(
+    gid: str, branches: list[Enlisted], store: Any, marker: str | None = None, timeouts: Timeouts = DEFAULT
+) -> Effects[None]:
+    ending = Ending(store, marker, timeouts)
+    followers = yield from agree(gid, branches, ending)
+    if followers:
+        yield from finish(gid, followers, ending)
+
+
+def committing(answers: Answers, marker: str | None = None, **wrote: bool) -> Asked:
     asked = Asked({"prepare": [Vote.YES], "put_if_absent": [Outcome.COMMITTED], **answers})
-    asked.run(commit(GID, branches(**wrote), "store"))  # type: ignore[arg-type]
+    asked.run(commit(GID, branches(**wrote), "store", marker))
     return asked
 
 
@@ -82,21 +93,21 @@ def test_readers_are_left_out_of_the_second_phase() -> None:
 def test_anything_but_a_vote_aborts(error: Exception | None) -> None:
     asked = Asked({"prepare": [Vote.YES], "prepare west": [error]})
     with pytest.raises(Aborted, match="'west' voted against it"):
-        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
+        asked.run(commit(GID, branches(east=True, west=True), "store"))
     assert asked == ["prepare east", "prepare west", "rollback east", "rollback west"]
 
 
 def test_the_decision_that_stands_is_followed() -> None:
     asked = Asked({"prepare": [Vote.YES], "put_if_absent": [Outcome.ABORTED]})
     with pytest.raises(Aborted, match="or recovery, decided so"):
-        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
+        asked.run(commit(GID, branches(east=True, west=True), "store"))
     assert asked[3:] == ["rollback east", "rollback west"]
 
 
 def test_a_decision_that_was_refused_aborts() -> None:
     asked = Asked({"prepare": [Vote.YES], "put_if_absent": [StoreTimeout("busy")]})
     with pytest.raises(Aborted, match="the decision store refused: busy"):
-        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
+        asked.run(commit(GID, branches(east=True, west=True), "store"))
     assert asked[3:] == ["rollback east", "rollback west"]
 
 
@@ -104,8 +115,8 @@ def test_a_decision_that_was_refused_aborts() -> None:
 def test_an_unknown_decision_tells_nobody_anything(later: Exception) -> None:
     asked = Asked({"prepare": [Vote.YES], "put_if_absent": [OutcomeUnknown("lost"), later]})
     with pytest.raises(InDoubt, match="the decision store did not answer"):
-        asked.run(commit(GID, branches(east=True, west=True), "store"))  # type: ignore[arg-type]
-    assert asked[2:] == ["put_if_absent store"] * (1 + len(ASK_AGAIN))
+        asked.run(commit(GID, branches(east=True, west=True), "store"))
+    assert asked[2:] == ["put_if_absent store"] * ATTEMPTS
 
 
 def test_an_unknown_decision_is_asked_again() -> None:
@@ -123,7 +134,7 @@ def test_branches_that_do_not_answer_are_told_again() -> None:
 
 def test_a_branch_that_never_answers_is_left_to_recovery() -> None:
     asked = committing({"commit west": [StoreError("gone")]}, east=True, west=True)
-    assert asked.count("commit west") == 1 + len(ASK_AGAIN)
+    assert asked.count("commit west") == ATTEMPTS
 
 
 def test_a_branch_that_cannot_follow_is_reported() -> None:
@@ -145,7 +156,7 @@ def test_an_unknown_one_phase_commit_is_settled(settled: Any, raised: type[Excep
 
 
 def test_an_interrupt_while_preparing_rolls_back_and_goes_on() -> None:
-    steps = commit(GID, branches(east=True, west=True), "store")  # type: ignore[arg-type]
+    steps = commit(GID, branches(east=True, west=True), "store")
     next(steps)
     effect = steps.throw(KeyboardInterrupt())
     assert isinstance(effect, Parallel)
@@ -155,7 +166,7 @@ def test_an_interrupt_while_preparing_rolls_back_and_goes_on() -> None:
 
 
 def test_an_interrupt_while_deciding_leaves_everything_prepared() -> None:
-    steps = commit(GID, branches(east=True, west=True), "store")  # type: ignore[arg-type]
+    steps = commit(GID, branches(east=True, west=True), "store")
     next(steps)
     assert steps.send([Vote.YES, Vote.YES]) == Call("store", "put_if_absent", (GID, Outcome.COMMITTED))
     with pytest.raises(KeyboardInterrupt):

@@ -49,6 +49,17 @@ class Threaded:
         self._store = store
         self._threads = threads
 
+    @property
+    def capabilities(self) -> Any:
+        """What the participant can do beyond two phases."""
+        return self._store.capabilities  # type: ignore[attr-defined]
+
+    async def carried_by(self, participant: Any) -> bool:
+        """Is this decision store in that participant's database?"""
+        store = participant._store if isinstance(participant, Threaded) else participant
+        carried: bool = await self._threads.work(self._store.carried_by, store)  # type: ignore[attr-defined]
+        return carried
+
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         place = self._threads.wait if method == "begin" else self._threads.work
         function = getattr(self._store, method)

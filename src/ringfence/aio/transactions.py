@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from random import Random
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from ringfence.aio.background import Finisher, RecoveryWorker
 from ringfence.aio.threads import Threaded, Threads, threaded, to_the_end
 from ringfence.errors import InvalidValue, StoreTimeout
 from ringfence.protocol import Effects, arun
+from ringfence.transactions import decisions as decision_stores
+from ringfence.transactions import participants as participant_stores
 from ringfence.transactions.coordinator import Coordinator
-from ringfence.transactions.decisions import DecisionStore
-from ringfence.transactions.opening import open_decisions, open_participants
+from ringfence.transactions.decisions import DecisionStore, Heuristic
+from ringfence.transactions.opening import check_ack, open_stores
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
 from ringfence.transactions.recovery import Recovery
-from ringfence.transactions.transaction import Branches, not_begun
+from ringfence.transactions.retrying import check_retries, retrying
+from ringfence.transactions.timeouts import DEFAULT, Timeouts, check_seconds
+from ringfence.transactions.transaction import Branches, Fenced, not_begun
+
+T = TypeVar("T")
 
 
 class TransactionManager:
@@ -31,27 +40,45 @@ class TransactionManager:
     it back; one that is cancelled while it commits is told so when the commit has come to its end.
 
     Args:
-        decisions: URL of the decision store, or the store.
+        decisions: URL of the decision store, or the store. None: in the database of the first participant that can
+            carry them.
         participants: URLs, or participants, by the names that transactions use.
         name: 1 to 40 of A-Z a-z 0-9 _ and -, another one for each process.
         timeout: seconds to wait for other transactions, for stores that are given as URLs.
+        timeouts: how long the phases of a transaction may take.
+        ack: "applied": a commit returns when all branches have followed, or did not answer for a while; "decided": as
+            soon as the decision is durable, and the branches are told in the background.
+        random: where the pauses before retries come from.
     """
 
     def __init__(
         self,
-        decisions: str | DecisionStore,
+        decisions: str | DecisionStore | None,
         participants: Mapping[str, str | Participant],
         *,
         name: str = "main",
         timeout: float = 5.0,
+        timeouts: Timeouts = DEFAULT,
+        ack: Literal["applied", "decided"] = "applied",
+        random: Random | None = None,
     ) -> None:
-        opened = open_decisions(decisions, timeout)
-        found = open_participants(participants, timeout)
+        check_ack(ack)
+        opened, found = open_stores(
+            decisions,
+            participants,
+            timeout,
+            decision_stores.aio_from_url,
+            participant_stores.aio_from_url,
+        )
         self._threads = Threads()
         self.decisions = threaded(opened, self._threads)
         self.participants = {branch: threaded(store, self._threads) for branch, store in found.items()}
-        self._coordinator = Coordinator(name, self.decisions, self.participants)
+        self._coordinator = Coordinator(name, self.decisions, self.participants, timeouts)
+        self._ack = ack
+        self._random = random or Random()
         self._starting = asyncio.Lock()
+        self._finisher: Finisher | None = None
+        self._workers: list[RecoveryWorker] = []
 
     @property
     def name(self) -> str:
@@ -62,10 +89,43 @@ class TransactionManager:
         """A transaction, to be used in an `async with` block, where it starts."""
         return Transaction(self, self._threads)
 
+    async def run(self, work: Callable[[Transaction], Awaitable[T]], retries: int = 3) -> T:
+        """Run `await work(tx)` in a transaction and commit; again when it only came in the way of another transaction.
+
+        All that is said of `ringfence.TransactionManager.run` holds here.
+        """
+        check_retries(retries)
+        result: T = await arun(retrying(partial(self._attempt, work), retries, self._random))
+        return result
+
     async def recover(self, name: str | None = None) -> Recovery:
         """Resolve what earlier starts of the coordinator `name`, or of this one, left prepared."""
         await self._start()
         return await arun(self._coordinator.recover(name))
+
+    def recover_forever(
+        self, every: float = 5.0, seen: Callable[[Recovery], object] = lambda _: None
+    ) -> RecoveryWorker:
+        """Recover in a task, at once and then again and again; await its `stop()` to end it, or close this manager.
+
+        Args:
+            every: seconds between two rounds.
+            seen: called with what each round did.
+        """
+        check_seconds("every", every)
+        worker = RecoveryWorker(self.recover, every, seen)
+        self._workers.append(worker)
+        return worker
+
+    async def heuristics(self) -> list[Heuristic]:
+        """The branches that did not end as was decided, because somebody ended them by hand; see `forget`."""
+        found: list[Heuristic] = await self.decisions.heuristics()
+        return found
+
+    async def forget(self, gid: str) -> bool:
+        """Drop what `heuristics` says of `gid`, when you have dealt with it; was there anything?"""
+        dropped: bool = await self.decisions.forget(gid)
+        return dropped
 
     async def outcome(self, gid: str) -> Outcome:
         """What became of the transaction `gid`.
@@ -77,9 +137,13 @@ class TransactionManager:
         return await arun(self._coordinator.outcome(gid))
 
     async def close(self) -> None:
-        """Close the stores; open transactions are rolled back. Closing twice is harmless."""
+        """Finish what is decided, roll back open transactions, close the stores. Closing twice is harmless."""
         if self._threads.closed:
             return
+        for worker in self._workers:
+            await worker.stop()
+        if self._finisher is not None:
+            await self._finisher.close()
         for store in (*self.participants.values(), self.decisions):
             await store.close()
         self._threads.close()
@@ -94,13 +158,23 @@ class TransactionManager:
 
     async def begin(self) -> Coordinator:
         """The coordinator, started."""
-        await self._start()
+        if not self._coordinator.epoch:
+            await self._start()
+        self._coordinator.check_process()
         return self._coordinator
 
+    async def _attempt(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        async with self.transaction() as tx:
+            return await work(tx)
+
     async def _start(self) -> None:
-        if not self._coordinator.epoch:
-            async with self._starting:
-                await arun(self._coordinator.start())
+        async with self._starting:
+            if self._coordinator.epoch:
+                return
+            await arun(self._coordinator.start())
+            if self._ack == "decided":
+                self._finisher = Finisher(lambda decided: arun(self._coordinator.finish(decided)))
+                self._coordinator.defer = self._finisher.put
 
 
 class Transaction:
@@ -145,6 +219,18 @@ class Transaction:
             await (self.commit() if error is None else self.rollback())
         return False
 
+    def guard(self, lease: Fenced) -> None:
+        """Let the transaction happen only if no newer holder of a lock has written; as `ringfence.Transaction.guard`.
+
+        Args:
+            lease: anything with a `name` and a `fence`.
+
+        Raises:
+            InvalidType: it has none.
+            InvalidValue: the transaction is over or was not started, or one of its participants cannot compare fences.
+        """
+        self._started()[1].guard(lease)
+
     async def commit(self) -> None:
         """Commit on all participants, or on none.
 
@@ -154,7 +240,7 @@ class Transaction:
             HeuristicOutcome: committed, but a branch cannot follow.
         """
         coordinator, branches = self._started()
-        await _to_the_end(coordinator.commit(branches.gid, branches.end()))
+        await _to_the_end(coordinator.commit(branches.gid, branches.end(), branches.fences))
 
     async def rollback(self) -> None:
         """Give up all that was done in it."""

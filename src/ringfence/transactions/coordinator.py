@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ringfence.errors import Aborted, InvalidValue
@@ -13,7 +13,8 @@ from ringfence.transactions import recovery, two_phase
 from ringfence.transactions.gid import Gid, check_name
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.recovery import Recovery
-from ringfence.transactions.two_phase import Enlisted
+from ringfence.transactions.timeouts import DEFAULT, Timeouts
+from ringfence.transactions.two_phase import Ending, Enlisted
 
 _REMEMBERED = 10_000
 """How many outcomes of its own a coordinator keeps in memory."""
@@ -26,28 +27,47 @@ class Coordinator:
         name: one for each process at work; one that takes over from a dead process takes its name.
         decisions: the decision store, or what stands for it in the driver at hand.
         participants: the participants by name, likewise.
+        timeouts: how long the phases may take.
 
     Attributes:
         epoch: that of this start, 0 until `start` was driven.
         running: the gids of its transactions that are not over.
+        ending: how its transactions end: the decision store, the marker, the timeouts.
+        defer: takes a transaction that is decided, to have it finished later; None to finish each at once.
     """
 
-    def __init__(self, name: str, decisions: Any, participants: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, decisions: Any, participants: Mapping[str, Any], timeouts: Timeouts = DEFAULT
+    ) -> None:
         self.name = check_name(name)
-        self.decisions = decisions
         self.participants = participants
         self.epoch = 0
         self.running: set[str] = set()
+        self.defer: Callable[[str, list[Enlisted]], None] | None = None
+        self.ending = Ending(decisions, None, timeouts)
         self._outcomes: dict[str, Outcome] = {}
         self._counter = itertools.count(1)
         self._process = os.getpid()
+
+    @property
+    def decisions(self) -> Any:
+        """The decision store."""
+        return self.ending.decisions
 
     def start(self) -> Effects[int]:
         """Take an epoch if there is none yet: older starts of the same name can commit no more. One at a time."""
         self.check_process()
         if not self.epoch:
+            self.ending.marker = yield from self._marker()
             self.epoch = yield Call(self.decisions, "begin_epoch", (self.name,))
         return self.epoch
+
+    def _marker(self) -> Effects[str | None]:
+        """The name of the participant in whose database the decisions stand, if it can carry them."""
+        for name, participant in self.participants.items():
+            if participant.capabilities.marker and (yield Call(self.decisions, "carried_by", (participant,))):
+                return name
+        return None
 
     def begin(self) -> str:
         """The gid of a new transaction; this coordinator has been started."""
@@ -56,22 +76,62 @@ class Coordinator:
         self.running.add(gid)
         return gid
 
-    def commit(self, gid: str, branches: Sequence[Enlisted]) -> Effects[None]:
-        """Commit on all branches, or on none; see `two_phase.commit`."""
+    def commit(
+        self, gid: str, branches: Sequence[Enlisted], fences: Sequence[tuple[str, int]] = ()
+    ) -> Effects[None]:
+        """Commit on all branches, or on none, if no newer fence stands against it.
+
+        It returns once every branch has followed, or did not answer for a while; with `defer`, once it is decided.
+
+        Raises:
+            Aborted: on none; it may be run again.
+            InDoubt: not known here and now.
+            HeuristicOutcome: a branch did not follow what was decided.
+        """
+        deferred = False
         try:
-            yield from two_phase.commit(gid, branches, self.decisions)
-            self._remember(gid, Outcome.COMMITTED)
+            followers = yield from self._agree(gid, branches, fences)
+            if followers and self.defer is not None:
+                self.defer(gid, followers)
+                deferred = True
+            elif followers:
+                yield from two_phase.finish(gid, followers, self.ending)
+        finally:
+            if not deferred:
+                self.end(gid)
+
+    def _agree(
+        self, gid: str, branches: Sequence[Enlisted], fences: Sequence[tuple[str, int]]
+    ) -> Effects[list[Enlisted]]:
+        try:
+            if fences:
+                yield from two_phase.compare_fences(gid, branches, fences, self.ending)
+            followers = yield from two_phase.agree(gid, branches, self.ending)
         except Aborted:
             self._remember(gid, Outcome.ABORTED)
             raise
+        self._remember(gid, Outcome.COMMITTED)
+        return followers
+
+    def finish(self, decided: Sequence[tuple[str, Sequence[Enlisted]]]) -> Effects[Recovery]:
+        """Tell the branches of transactions that were deferred that they are committed."""
+        told: dict[str, list[str]] = {}
+        for gid, followers in decided:
+            for branch in followers:
+                told.setdefault(branch.name, []).append(gid)
+        done = Recovery()
+        try:
+            yield from recovery.tell_many(told, Outcome.COMMITTED, self.participants, self.decisions, done)
         finally:
-            self.end(gid)
+            for gid, _ in decided:
+                self.end(gid)
+        return done
 
     def roll_back(self, gid: str, branches: Sequence[Enlisted]) -> Effects[None]:
         """Give up all branches."""
         try:
             self._remember(gid, Outcome.ABORTED)
-            yield from two_phase.roll_back(gid, branches)
+            yield from two_phase.roll_back(gid, branches, self.ending)
         finally:
             self.end(gid)
 
@@ -92,10 +152,10 @@ class Coordinator:
         """What became of `gid`; see `recovery.outcome`."""
         parsed = Gid.parse(gid)
         self.check_process()
-        if gid in self.running:
-            return Outcome.IN_DOUBT
         if gid in self._outcomes:
             return self._outcomes[gid]
+        if gid in self.running:
+            return Outcome.IN_DOUBT
         over = (parsed.name, parsed.epoch) == (self.name, self.epoch)
         return (yield from recovery.outcome(gid, self.participants, self.decisions, over))
 

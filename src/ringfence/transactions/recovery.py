@@ -8,16 +8,21 @@ slow, does no harm: all follow the same row.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ringfence.errors import InvalidValue, RingfenceError
+from ringfence.errors import HeuristicOutcome, InvalidValue, RingfenceError
 from ringfence.protocol import Call, Effects, Parallel
 from ringfence.transactions.decisions import DecisionStore
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
-from ringfence.transactions.two_phase import decide
+from ringfence.transactions.timeouts import DEFAULT
+from ringfence.transactions.two_phase import decide, named, put, report
+
+AT_ONCE = 1000
+"""How many transactions recovery decides in one request to the decision store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +110,19 @@ def recover(
         decisions: the arbiter.
         running: the gids of `epoch` that are still at work in this process.
     """
-    report = Recovery()
-    found = yield from _prepared(name, participants, report)
+    done = Recovery()
+    found = yield from _prepared(name, participants, done)
+    left = []
     for gid, branches in found.items():
         parsed = Gid.parse(gid)
         if parsed.name == name and parsed.epoch > epoch:
-            report.unresolved.extend(Unresolved(gid, branch, foreign(parsed, epoch)) for branch in branches)
+            done.unresolved.extend(Unresolved(gid, branch, foreign(parsed, epoch)) for branch in branches)
         elif left_behind(parsed, name, epoch, running):
-            yield from _resolve(gid, {branch: participants[branch] for branch in branches}, decisions, report)
-    return report
+            left.append(gid)
+    for first in range(0, len(left), AT_ONCE):
+        some = {gid: found[gid] for gid in left[first : first + AT_ONCE]}
+        yield from _resolve(some, participants, decisions, done)
+    return done
 
 
 def foreign(gid: Gid, newest: int) -> InvalidValue:
@@ -179,14 +188,14 @@ def _ask_all(
 
 
 def _prepared(
-    name: str, participants: Mapping[str, Participant], report: Recovery
+    name: str, participants: Mapping[str, Participant], done: Recovery
 ) -> Effects[dict[str, list[str]]]:
     """The names of the participants on which each gid of the coordinator `name` is prepared."""
     calls = tuple(Call(participant, "recover", (prefix(name),)) for participant in participants.values())
     found: dict[str, list[str]] = {}
     for branch, answer in zip(participants, (yield Parallel(calls)), strict=True):
         if isinstance(answer, RingfenceError):
-            report.unresolved.append(Unresolved(None, branch, answer))
+            done.unresolved.append(Unresolved(None, branch, answer))
         elif isinstance(answer, BaseException):
             raise answer
         else:
@@ -196,23 +205,79 @@ def _prepared(
 
 
 def _resolve(
-    gid: str, branches: Mapping[str, Participant], decisions: DecisionStore, report: Recovery
+    found: Mapping[str, list[str]],
+    participants: Mapping[str, Participant],
+    decisions: DecisionStore,
+    done: Recovery,
 ) -> Effects[None]:
+    """Bring the transactions `found`, each prepared on the participants of those names, to their ends."""
     try:
-        outcome = yield from settle(gid, decisions)
+        outcomes = yield from settle(list(found), decisions)
     except RingfenceError as error:
-        report.unresolved.extend(Unresolved(gid, branch, error) for branch in branches)
+        done.unresolved.extend(
+            Unresolved(gid, branch, error) for gid, names in found.items() for branch in names
+        )
         return
+    standing = dict(zip(found, outcomes, strict=True))
+    for outcome in (Outcome.COMMITTED, Outcome.ABORTED):
+        told = {
+            name: [gid for gid in found if standing[gid] is outcome and name in found[gid]]
+            for name in participants
+        }
+        yield from tell_many(told, outcome, participants, decisions, done)
+
+
+def settle(gids: Sequence[str], decisions: DecisionStore) -> Effects[list[Outcome]]:
+    """The outcomes that recovery follows: those that stand already, or the aborts that it wins now."""
+    rows = [(gid, Outcome.ABORTED) for gid in gids]
+    outcomes: list[Outcome] = yield from put(gids[0], Call(decisions, "put_many", (rows,)), DEFAULT.decide)
+    return outcomes
+
+
+def tell_many(
+    told: Mapping[str, Sequence[str]],
+    outcome: Outcome,
+    participants: Mapping[str, Participant],
+    decisions: DecisionStore,
+    done: Recovery,
+) -> Effects[None]:
+    """Tell each participant the outcome of its prepared branches, all of them at once; add to `done` what came of it.
+
+    Args:
+        told: gids by the names of the participants.
+        outcome: of all of them.
+        participants: by name.
+        decisions: where heuristic outcomes are reported.
+        done: what was done so far.
+    """
+    whole = [name for name, gids in told.items() if gids and hasattr(participants[name], "resolve_many")]
+    calls = tuple(Call(participants[name], "resolve_many", (told[name], outcome)) for name in whole)
+    for name, answers in zip(whole, (yield Parallel(calls)), strict=True):
+        for gid, answer in _each(told[name], answers):
+            yield from _note(gid, name, outcome, answer, decisions, done)
+    single = {name: gids for name, gids in told.items() if name not in whole}
     operation = "commit" if outcome is Outcome.COMMITTED else "rollback"
-    for branch, participant in branches.items():
-        try:
-            yield Call(participant, operation, (gid,))
-        except RingfenceError as error:
-            report.unresolved.append(Unresolved(gid, branch, error))
-        else:
-            report.resolved.append(Resolved(gid, branch, outcome))
+    for number in range(max(map(len, single.values()), default=0)):
+        turn = [(name, gids[number]) for name, gids in single.items() if number < len(gids)]
+        answers = yield Parallel(tuple(Call(participants[name], operation, (gid,)) for name, gid in turn))
+        for (name, gid), answer in zip(turn, answers, strict=True):
+            yield from _note(gid, name, outcome, answer, decisions, done)
 
 
-def settle(gid: str, decisions: DecisionStore) -> Effects[Outcome]:
-    """The outcome that recovery follows: one that stands already, or an abort that it wins now."""
-    return (yield from decide(gid, Outcome.ABORTED, decisions))
+def _each(gids: Sequence[str], answers: Any) -> Iterator[tuple[str, Any]]:
+    """What came of each gid; when the request failed as a whole, that for all of them."""
+    return zip(gids, [answers] * len(gids) if isinstance(answers, BaseException) else answers, strict=True)
+
+
+def _note(
+    gid: str, branch: str, outcome: Outcome, answer: Any, decisions: DecisionStore, done: Recovery
+) -> Effects[None]:
+    if isinstance(answer, HeuristicOutcome):
+        answer = named(gid, branch, answer)
+        yield from report(answer, decisions)
+    if isinstance(answer, RingfenceError):
+        done.unresolved.append(Unresolved(gid, branch, answer))
+    elif isinstance(answer, BaseException):
+        raise answer
+    else:
+        done.resolved.append(Resolved(gid, branch, outcome))

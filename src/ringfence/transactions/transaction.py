@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from ringfence.errors import Aborted, InvalidValue, StoreTimeout
+from ringfence.errors import Aborted, InvalidType, InvalidValue, StoreTimeout
 from ringfence.protocol import run
 from ringfence.transactions.coordinator import Coordinator
 from ringfence.transactions.two_phase import Enlisted
+
+
+class Fenced(Protocol):
+    """What says who may write: a lease of a lock, or anything else with a name and a fence."""
+
+    @property
+    def name(self) -> str:
+        """What is guarded."""
+
+    @property
+    def fence(self) -> int:
+        """A number that only grows from holder to holder."""
 
 
 class Branches:
@@ -17,11 +29,13 @@ class Branches:
     Attributes:
         gid: the transaction.
         begun: the branches by the names of their participants; None for one that is being begun.
+        fences: resources and the fences under which the transaction writes.
     """
 
     def __init__(self, coordinator: Coordinator, gid: str) -> None:
         self.gid = gid
         self.begun: dict[str, Any] = {}
+        self.fences: list[tuple[str, int]] = []
         self._participants = coordinator.participants
         self._over = False
 
@@ -36,8 +50,25 @@ class Branches:
             raise InvalidValue(
                 f"no participant {name!r}; known participants: {', '.join(self._participants)}"
             )
+        if self.fences:
+            self._refuse_unguarded(name)
         self.begun.setdefault(name, None)
         return self._participants[name]
+
+    def guard(self, lease: Fenced) -> None:
+        """Let the transaction happen only if nobody with a newer fence has written under that name.
+
+        Raises:
+            InvalidType: `lease` has no name and fence.
+            InvalidValue: the transaction is over, or one of its participants cannot compare fences.
+        """
+        self.refuse_over()
+        name, fence = getattr(lease, "name", None), getattr(lease, "fence", None)
+        if not isinstance(name, str) or not isinstance(fence, int) or isinstance(fence, bool):
+            raise InvalidType(f"a transaction is guarded by something with a name and a fence, not {lease!r}")
+        for branch in self.begun:
+            self._refuse_unguarded(branch)
+        self.fences.append((name, fence))
 
     def end(self) -> list[Enlisted]:
         """All of them, for the protocol that ends the transaction."""
@@ -56,6 +87,12 @@ class Branches:
         """
         if self._over:
             raise InvalidValue(f"transaction {self.gid} is over; start a new one")
+
+    def _refuse_unguarded(self, name: str) -> None:
+        if not hasattr(self._participants[name], "guard"):
+            raise InvalidValue(
+                f"participant {name!r} cannot compare fences; leave it out of a guarded transaction"
+            )
 
     @property
     def over(self) -> bool:
@@ -106,6 +143,22 @@ class Transaction:
                 self.rollback()
         return False
 
+    def guard(self, lease: Fenced) -> None:
+        """Let the transaction happen only if no newer holder of a lock has written.
+
+        Every branch compares the lease's fence with the highest that has written on its participant, in the same step
+        as it prepares or commits; a stale one aborts the transaction. Branches that write leave the fence behind, as
+        those of `ringfence.Guard` do.
+
+        Args:
+            lease: anything with a `name` and a `fence`.
+
+        Raises:
+            InvalidType: it has none.
+            InvalidValue: the transaction is over, or one of its participants cannot compare fences.
+        """
+        self._branches.guard(lease)
+
     def commit(self) -> None:
         """Commit on all participants, or on none.
 
@@ -114,7 +167,8 @@ class Transaction:
             InDoubt: not known here and now; ask `outcome(gid)`, or recover.
             HeuristicOutcome: committed, but a branch cannot follow.
         """
-        run(self._coordinator.commit(self.gid, self._branches.end()))
+        branches = self._branches.end()
+        run(self._coordinator.commit(self.gid, branches, self._branches.fences))
 
     def rollback(self) -> None:
         """Give up all that was done in it."""

@@ -17,7 +17,7 @@ from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
 from ringfence.transactions.participants import memory as participant_in_memory
-from ringfence.transactions.two_phase import Enlisted
+from ringfence.transactions.two_phase import Ending, Enlisted
 
 
 def decide_before_telling() -> AbstractContextManager[None]:
@@ -27,7 +27,7 @@ def decide_before_telling() -> AbstractContextManager[None]:
     and rolls the second one back.
     """
 
-    def undecided(gid: str, outcome: Outcome, decisions: DecisionStore) -> Effects[Outcome]:
+    def undecided(gid: str, outcome: Outcome, decisions: DecisionStore, _: float = 0.0) -> Effects[Outcome]:
         yield Call(decisions, "get", (gid,))
         return outcome
 
@@ -54,8 +54,9 @@ def win_before_rollback() -> AbstractContextManager[None]:
     Off, it takes a missing decision for an abort: a coordinator that was only slow commits the other branches.
     """
 
-    def look(gid: str, decisions: DecisionStore) -> Effects[Outcome]:
-        return (yield Call(decisions, "get", (gid,))) or Outcome.ABORTED
+    def look(gids: Sequence[str], decisions: DecisionStore) -> Effects[list[Outcome]]:
+        standing = yield Parallel(tuple(Call(decisions, "get", (gid,)) for gid in gids))
+        return [row if isinstance(row, Outcome) else Outcome.ABORTED for row in standing]
 
     return replaced(recovery, "settle", look)
 
@@ -67,7 +68,7 @@ def loser_follows_winner() -> AbstractContextManager[None]:
     """
     decide = two_phase.decide
 
-    def insist(gid: str, outcome: Outcome, decisions: DecisionStore) -> Effects[Outcome]:
+    def insist(gid: str, outcome: Outcome, decisions: DecisionStore, _: float = 0.0) -> Effects[Outcome]:
         yield from decide(gid, outcome, decisions)
         return outcome
 
@@ -119,8 +120,8 @@ def one_phase_is_settled() -> AbstractContextManager[None]:
     Off, it is reported as aborted, though the participant may have carried it out.
     """
 
-    def give_up(gid: str, branch: Enlisted, error: Exception) -> Effects[None]:
-        yield from two_phase.roll_back(gid, [branch])
+    def give_up(gid: str, branch: Enlisted, error: Exception, ending: Ending) -> Effects[None]:
+        yield from two_phase.roll_back(gid, [branch], ending)
         raise Aborted(gid, str(error))
 
     return replaced(two_phase, "_settle", give_up)

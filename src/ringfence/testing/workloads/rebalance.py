@@ -52,7 +52,7 @@ LOCK = "rebalance"
 LATE_DISCONNECT = OUTAGE[0]
 """Seconds until a shard has surely noticed that a process died."""
 
-VOTES = {"prepare", "commit", "one_phase", "rollback", "recover", "settle", "put_if_absent"}
+VOTES = {"prepare", "commit", "one_phase", "rollback", "recover", "settle", "put_if_absent", "put_many"}
 REPEATED = VOTES | {"grant", "release", "withdraw"}
 """What may be asked twice, and late."""
 

@@ -9,7 +9,7 @@ acceptor.)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ringfence import _mysql, _postgresql
 from ringfence._url import KNOWN, file_path, split, sqlite_path
@@ -138,3 +138,8 @@ def from_url(url: str, timeout: float) -> DecisionStore:
     from ringfence.transactions.decisions.sqlite import SqliteDecisions
 
     return SqliteDecisions(sqlite_path(url), timeout=timeout)
+
+
+def aio_from_url(url: str, timeout: float) -> Any:
+    """Like `from_url`, with methods that are coroutines where there is a driver for asyncio."""
+    return from_url(url, timeout)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ringfence import _mysql, _postgresql, _redis
 from ringfence._url import KNOWN, split, sqlite_path
@@ -52,6 +52,7 @@ class Participant(Protocol):
     - `send(operation, *args)` sends a request and returns what waits for its answer, or None; see `protocol.Parallel`.
     - `resolve_many(gids, outcome)` commits or rolls back many prepared branches, and returns for each of them None or
       the error.
+    - `place`, an attribute, tells whether two participants are the same store.
     """
 
     @property
@@ -161,3 +162,8 @@ def from_url(url: str, timeout: float) -> Participant:
     from ringfence.transactions.participants.sqlite import SqliteParticipant
 
     return SqliteParticipant(sqlite_path(url), timeout=timeout)
+
+
+def aio_from_url(url: str, timeout: float) -> Any:
+    """Like `from_url`, with methods that are coroutines where there is a driver for asyncio."""
+    return from_url(url, timeout)

@@ -46,12 +46,18 @@ class SqliteParticipant:
     Args:
         path: the file, in a folder that exists; made when missing.
         timeout: seconds that `begin` waits for other transactions on the file.
+
+    Attributes:
+        path: the file, as it was given.
+        place: the file, whatever it is called.
+        capabilities: what it can do beyond two phases.
     """
 
     capabilities = Capabilities(marker=True)
 
     def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
         self.path = os.fspath(path)
+        self.place = os.path.realpath(self.path)
         self._timeout = timeout
         self._pool = Pool(self.path, timeout=timeout, prepare=_make_ready)
         self._branches: dict[str, SqliteBranch] = {}
