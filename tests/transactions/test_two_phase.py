@@ -1,55 +1,28 @@
 """The protocol by itself: which requests it makes, in which order, and what it makes of the answers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from ringfence.errors import Aborted, HeuristicOutcome, InDoubt, OutcomeUnknown, StoreError, StoreTimeout
-from ringfence.protocol import Call, Effects, Parallel, Sleep
+from ringfence.errors import (
+    Aborted,
+    HeuristicOutcome,
+    InDoubt,
+    InvalidType,
+    InvalidValue,
+    OutcomeUnknown,
+    StoreError,
+    StoreTimeout,
+)
+from ringfence.protocol import Call, Effects, Parallel
 from ringfence.transactions import Outcome, Vote
 from ringfence.transactions.timeouts import DEFAULT, Timeouts, pauses
 from ringfence.transactions.two_phase import Ending, Enlisted, agree, finish
 
+from .scripted import Answers, Asked, branches
+
 GID = "main.1.1"
-Answers = dict[str, Any]
 ATTEMPTS = 1 + len(list(pauses(DEFAULT.decide)))
-
-
-class Asked(list[str]):
-    """Answers requests from a script, and writes them down; the last answer is given again and again."""
-
-    def __init__(self, answers: Answers) -> None:
-        super().__init__()
-        self.answers = {request: list(given) for request, given in answers.items()}
-
-    def run(self, steps: Effects[Any]) -> Any:
-        resume: Callable[..., Any] = steps.send
-        value: Any = None
-        while True:
-            try:
-                effect = resume(value)
-            except StopIteration as stop:
-                return stop.value
-            resume, value = self.perform(steps, effect)
-
-    def perform(self, steps: Effects[Any], effect: Any) -> tuple[Callable[..., Any], Any]:
-        if isinstance(effect, Parallel):
-            return steps.send, [self.answer(call) for call in effect.calls]
-        if isinstance(effect, Sleep):
-            return steps.send, None
-        answer = self.answer(effect)
-        return (steps.throw if isinstance(answer, BaseException) else steps.send), answer
-
-    def answer(self, call: Call) -> Any:
-        request = f"{call.operation} {call.target}"
-        self.append(request)
-        given = self.answers.get(request) or self.answers.get(call.operation) or [None]
-        return given.pop(0) if len(given) > 1 else given[0]
-
-
-def branches(**wrote: bool) -> list[Enlisted]:
-    return [Enlisted(name, name, writes) for name, writes in wrote.items()]  # type: ignore[arg-type]
 
 
 def commit(
@@ -171,3 +144,66 @@ def test_an_interrupt_while_deciding_leaves_everything_prepared() -> None:
     assert steps.send([Vote.YES, Vote.YES]) == Call("store", "put_if_absent", (GID, Outcome.COMMITTED))
     with pytest.raises(KeyboardInterrupt):
         steps.throw(KeyboardInterrupt())
+
+
+def test_a_writer_that_turns_out_to_have_changed_nothing_is_left_out() -> None:
+    answers = {"prepare east": [Vote.READ_ONLY], "prepare west": [Vote.READ_ONLY]}
+    assert committing(answers, east=True, west=True) == ["prepare east", "prepare west"]
+    asked = committing({"prepare east": [Vote.READ_ONLY]}, east=True, west=True)
+    assert asked[2:] == ["put_if_absent store", "commit west"]
+
+
+@pytest.mark.parametrize(
+    ("vote", "retryable"),
+    [
+        (Aborted(GID, "deadlock", retryable=True), True),
+        (Aborted(GID, "no"), False),
+        (StoreTimeout("busy"), True),
+        (StoreError("gone"), False),
+        (Vote.NO, False),
+    ],
+)
+def test_an_abort_says_whether_it_may_succeed_soon(vote: Any, retryable: bool) -> None:
+    for answers, wrote in (
+        ({"prepare": [Vote.YES], "prepare west": [vote]}, {"east": True, "west": True}),
+        ({"one_phase": [vote]}, {"east": True}),
+    ):
+        if vote is Vote.NO and "prepare" not in answers:
+            continue
+        with pytest.raises(Aborted) as raised:
+            Asked(answers).run(commit(GID, branches(**wrote), "store"))
+        assert raised.value.retryable is retryable
+
+
+@pytest.mark.parametrize(("votes_at", "aborted"), [(2.0, False), (2.1, True)])
+def test_votes_that_come_too_late_are_votes_against(votes_at: float, aborted: bool) -> None:
+    asked = Asked({"prepare": [Vote.YES], "put_if_absent": [Outcome.COMMITTED], "now": [1.0, votes_at]})
+    steps = commit(GID, branches(east=True, west=True), "store", timeouts=Timeouts(prepare=1.0))
+    if not aborted:
+        asked.run(steps)
+        assert asked[-1] == "commit west"
+        return
+    with pytest.raises(Aborted, match=r"more than 1\.0 s to prepare"):
+        asked.run(steps)
+    assert asked[2:] == ["rollback east", "rollback west"]
+
+
+def test_how_long_is_asked_again_is_given() -> None:
+    asked = Asked({"prepare": [Vote.YES], "put_if_absent": [OutcomeUnknown("lost")]})
+    timeouts = Timeouts(decide=1.4)
+    with pytest.raises(InDoubt):
+        asked.run(commit(GID, branches(east=True, west=True), "store", timeouts=timeouts))
+    assert asked.slept == [0.0, 0.02, 0.1, 0.5, 0.5]
+    assert list(pauses(0.0)) == [0.0]
+    assert list(pauses(0.1)) == [0.0, 0.02]
+
+
+@pytest.mark.parametrize("wrong", [{"prepare": -1}, {"decide": float("inf")}, {"commit": float("nan")}])
+def test_bad_timeouts_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidValue, match=f"{next(iter(wrong))} is at least 0 and finite"):
+        Timeouts(**wrong)
+
+
+def test_timeouts_are_numbers() -> None:
+    with pytest.raises(InvalidType, match="decide is a number of seconds"):
+        Timeouts(decide="1")  # type: ignore[arg-type]

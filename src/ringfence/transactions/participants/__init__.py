@@ -166,4 +166,13 @@ def from_url(url: str, timeout: float) -> Participant:
 
 def aio_from_url(url: str, timeout: float) -> Any:
     """Like `from_url`, with methods that are coroutines where there is a driver for asyncio."""
+    scheme, _, _ = url.partition("://")
+    if scheme in _postgresql.SCHEMES:
+        from ringfence.transactions.participants.postgresql import AsyncPostgresParticipant
+
+        return AsyncPostgresParticipant(url, timeout=timeout)
+    if scheme in _REDIS:
+        from ringfence.transactions.participants.redis import aio
+
+        return aio.RedisParticipant(url, timeout=timeout)
     return from_url(url, timeout)
