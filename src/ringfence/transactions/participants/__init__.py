@@ -138,6 +138,12 @@ _SERVERS = {
 }
 """Scheme of a URL -> the module, imported when it is needed, and the class."""
 
+_AIO_SERVERS = {
+    **dict.fromkeys(_postgresql.SCHEMES, ("postgresql", "AsyncPostgresParticipant")),
+    **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL), ("redis.aio", "RedisParticipant")),
+}
+"""The same, where there is a driver for asyncio."""
+
 
 def from_url(url: str, timeout: float) -> Participant:
     """Open the participant that `url` names.
@@ -152,8 +158,7 @@ def from_url(url: str, timeout: float) -> Participant:
     """
     scheme, rest = split(url, (*KNOWN, *_SERVERS))
     if scheme in _SERVERS:
-        module, kind = _SERVERS[scheme]
-        opened: Participant = getattr(import_module(f"{__name__}.{module}"), kind)(url, timeout=timeout)
+        opened: Participant = _opened(_SERVERS[scheme], url, timeout)
         return opened
     if scheme == "memory":
         from ringfence.transactions.participants import memory
@@ -166,13 +171,10 @@ def from_url(url: str, timeout: float) -> Participant:
 
 def aio_from_url(url: str, timeout: float) -> Any:
     """Like `from_url`, with methods that are coroutines where there is a driver for asyncio."""
-    scheme, _, _ = url.partition("://")
-    if scheme in _postgresql.SCHEMES:
-        from ringfence.transactions.participants.postgresql import AsyncPostgresParticipant
+    scheme = str(url).partition("://")[0]
+    return _opened(_AIO_SERVERS[scheme], url, timeout) if scheme in _AIO_SERVERS else from_url(url, timeout)
 
-        return AsyncPostgresParticipant(url, timeout=timeout)
-    if scheme in _REDIS:
-        from ringfence.transactions.participants.redis import aio
 
-        return aio.RedisParticipant(url, timeout=timeout)
-    return from_url(url, timeout)
+def _opened(server: tuple[str, str], url: str, timeout: float) -> Any:
+    module, kind = server
+    return getattr(import_module(f"{__name__}.{module}"), kind)(url, timeout=timeout)
