@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ringfence.errors import OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.locks import rules
-from ringfence.locks.stores import Claim, LockStore
+from ringfence.locks.stores import Claim, LockStore, Push
 from ringfence.protocol import Call, Effects, Now, Sleep
 
 UNANSWERED = (OutcomeUnknown, StoreTimeout)
@@ -149,9 +149,7 @@ def _wait(request: _Request, seconds: float) -> Effects[Granted | None]:
         return None
     if push is None:
         return None
-    received = yield Now()
-    deadline = rules.pushed_deadline(request.sent, received, push.age, request.ttl)
-    return _granted(request.name, request.owner, request.ttl, push.fence, deadline, received)
+    return pushed(request.name, request.owner, request.ttl, push, request.sent, (yield Now()))
 
 
 def _note(request: _Request, failure: StoreError) -> None:
@@ -165,6 +163,12 @@ def _note(request: _Request, failure: StoreError) -> None:
 def answered(name: str, owner: str, ttl: float, fence: int, sent: float, heard: float) -> Granted | None:
     """Return the grant that the answer to a question tells of, unless it is over already."""
     return _granted(name, owner, ttl, fence, rules.deadline(sent, heard, ttl), heard)
+
+
+def pushed(name: str, owner: str, ttl: float, push: Push, sent: float, heard: float) -> Granted | None:
+    """Return the grant that a push tells of, unless it is over already."""
+    deadline = rules.pushed_deadline(sent, heard, push.age, ttl)
+    return _granted(name, owner, ttl, push.fence, deadline, heard)
 
 
 def _granted(name: str, owner: str, ttl: float, fence: int, deadline: float, moment: float) -> Granted | None:

@@ -70,7 +70,7 @@ class Cohort:
                 place.waiter.wait(self._nap(again, until))
                 again = self._lines.look(name, place)
             else:
-                asked = at_once.ask(self._store, name, owner, ttl, timeout != 0, self._lines.fences)
+                asked = at_once.ask_and_wait(self._store, name, owner, ttl, timeout, self._lines.fences)
                 if isinstance(asked, Granted):
                     self._lines.hold(place, asked)
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import deque
 from typing import Generic, Protocol, TypeVar
@@ -10,7 +11,7 @@ from ringfence._core.exchange import HUNG_UP
 from ringfence.errors import OutcomeUnknown
 from ringfence.locks.stores import Push
 from ringfence.locks.stores.redis.scripts import PUSH
-from ringfence.locks.stores.redis.wire import Pushed, Refusal, Replies
+from ringfence.locks.stores.redis.wire import Pushed, Refusal, Replies, bulk
 
 
 class Slot(Protocol):
@@ -57,9 +58,14 @@ class Line(Generic[A, W]):
         self.lost: str | None = None
         self._unanswered: deque[A] = deque()
         self._replies = Replies()
+        self._push = message(self.channel)
 
     def received(self, data: bytes) -> None:
         """Hand the answers in some bytes to those who wait for them."""
+        push = None if self._replies.rest else self._push.fullmatch(data)
+        if push is not None and int(push[1]) == len(push[2]):  # a push by itself is what most who wait get
+            self._told(push[2])
+            return
         for value in self._replies.feed(data):
             if type(value) is int:
                 self._answered(value)
@@ -84,9 +90,17 @@ class Line(Generic[A, W]):
         raise NotImplementedError
 
     def _pushed(self, value: Pushed) -> None:
-        if value[0] != b"message":
-            return
-        fence, age = PUSH.unpack_from(value[2])
-        waiter = self.waiters.get(value[2][PUSH.size :].decode())
+        if value[0] == b"message":
+            self._told(value[2])
+
+    def _told(self, message: bytes) -> None:
+        waiter = self.waiters.get(message[PUSH.size :].decode())
         if waiter is not None:
+            fence, age = PUSH.unpack_from(message)
             waiter.settle(Push(int(fence), age / 1e6))
+
+
+def message(channel: str) -> re.Pattern[bytes]:
+    """Return what a message on a channel looks like: how long it is, and what it says."""
+    head = b">3\r\n$7\r\nmessage\r\n" + bulk(channel)
+    return re.compile(re.escape(head) + rb"\$(\d+)\r\n(.*)\r\n", re.DOTALL)
