@@ -23,7 +23,7 @@ def write(folder: Path, groups: Sequence[Sequence[str]], size: int = 4096, *, pa
     """Write a log, and return its last segment."""
     folder.mkdir(exist_ok=True)
     with closing(Disk(folder)) as disk:
-        log = Log(disk, size, IDENTITY)
+        log = Log(disk, read_all(disk), size, IDENTITY)
         for records in groups:
             log.append(records)
         for number in list(log.full) if pack else ():
@@ -34,7 +34,9 @@ def write(folder: Path, groups: Sequence[Sequence[str]], size: int = 4096, *, pa
 def read(folder: Path) -> list[str]:
     """Open a log for writing, and return what is in it."""
     with closing(Disk(folder)) as disk:
-        return [record for segment in Log(disk).found for record in segment.records()]
+        found = read_all(disk)
+        Log(disk, found)
+        return [record for segment in found for record in segment.records()]
 
 
 GROUPS = [[f"committed main.1.{number}"] for number in range(1, 9)]
@@ -218,7 +220,7 @@ def test_packs_take_little_room(tmp_path: Path) -> None:
     write(tmp_path, [[f"committed main.1.{seq}" for seq in order], MANY[0] * 30], size=1024)
     raw = (tmp_path / "00000002.log").stat().st_size
     with closing(Disk(tmp_path)) as disk:
-        Log(disk).pack(2)
+        Log(disk, read_all(disk)).pack(2)
         assert [record for segment in read_all(disk) for record in segment.records()][: len(order)] == [
             f"committed main.1.{seq}" for seq in order
         ]

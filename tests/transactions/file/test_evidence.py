@@ -142,7 +142,7 @@ def test_checkpoints_of_another_log_prove_nothing(tmp_path: Path) -> None:
     for identity in ("0" * 16, "1" * 16):
         with closing(Disk(tmp_path / identity)) as disk:
             (tmp_path / identity).mkdir()
-            Log(disk, SMALL, identity).append(["epoch main 1"])
+            Log(disk, [], SMALL, identity).append(["epoch main 1"])
     zeros, ones = (DecisionLog(tmp_path / identity).checkpoint() for identity in ("0" * 16, "1" * 16))
     assert zeros.root == ones.root
     with pytest.raises(ProofRejected, match="of another log"):

@@ -44,7 +44,7 @@ def unfolded() -> list[str]:
 
 def test_a_segment_is_frames(tmp_path: Path) -> None:
     with closing(Disk(tmp_path)) as disk:
-        log = Log(disk, 512, IDENTITY)
+        log = Log(disk, [], 512, IDENTITY)
         log.append(["epoch main 1"])
         log.append(["committed main.1.1", "committed main.1.2"])
     data = (tmp_path / "00000001.log").read_bytes()
@@ -54,7 +54,7 @@ def test_a_segment_is_frames(tmp_path: Path) -> None:
 
 def test_a_pack_is_two_frames(tmp_path: Path) -> None:
     with closing(Disk(tmp_path)) as disk:
-        log = Log(disk, 512, IDENTITY)
+        log = Log(disk, [], 512, IDENTITY)
         log.append(unfolded())
         log.append(["epoch main 2"] * 20)
         log.pack(1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import weakref
 from pathlib import Path
 
+from ringfence._forks import tell_of_forks
 from ringfence.errors import BackendUnavailable, StoreError
 
 _NAME = "lock"
@@ -23,7 +23,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._process = os.getpid()
+        self._inherited = False
         try:
             self._file = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -33,23 +33,29 @@ class FolderLock:
         except BaseException:
             os.close(self._file)
             raise
-        _locks.add(self)
+        self._closed = False
+        tell_of_forks(self)
 
     def inherited(self) -> bool:
         """Return whether this is a forked child, and the folder the parent's."""
-        return self._process != os.getpid()
+        return self._inherited
+
+    def forked(self) -> None:
+        """Let go, or the child would keep the folder from others when the parent has ended."""
+        self._inherited = True
+        self.close()
 
     def check(self) -> None:
         """Raise `StoreError` in a forked child."""
-        if self.inherited():
+        if self._inherited:
             raise StoreError(
                 f"'{self._folder}' is open in the process that forked this one; only that one uses it"
             )
 
     def close(self) -> None:
         """Give the lock up. Closing twice is harmless."""
-        if self in _locks:
-            _locks.discard(self)
+        if not self._closed:
+            self._closed = True
             os.close(self._file)
 
     def _take(self) -> None:
@@ -67,15 +73,4 @@ class FolderLock:
                 f"'{self._folder}' is open in process {holder}; one process uses it at a time, by one object"
             )
             raise StoreError(message) from error
-        os.pwrite(self._file, f"{self._process:<20}".encode(), 0)
-
-
-_locks: weakref.WeakSet[FolderLock] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for lock in list(_locks):
-        lock.close()  # or the child would keep the folder from others when the parent has ended
-
-
-os.register_at_fork(after_in_child=_forked)
+        os.pwrite(self._file, f"{os.getpid():<20}".encode(), 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import secrets
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from ringfence.errors import StoreError
 from ringfence.transactions.decisions.file import pack, segments
@@ -26,6 +26,7 @@ class Log:
 
     Args:
         disk: the folder.
+        found: what `segments.read_all` has found there.
         size: bytes of new segments.
         identity: of a new log, 16 hexadecimal digits; drawn at random by default.
 
@@ -34,19 +35,21 @@ class Log:
         count: how many records are in it, on the disk.
         number: of the segment that is written.
         full: the numbers of segments that can be packed.
-
-    Raises:
-        StoreDamaged: a segment is missing, or not what was written.
     """
 
-    def __init__(self, disk: Disk, size: int = SEGMENT, identity: str | None = None) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        found: Sequence[Segment | Pack],
+        size: int = SEGMENT,
+        identity: str | None = None,
+    ) -> None:
         self._disk = disk
         self._size = size
-        self.found = segments.read_all(disk)
-        self.full = [each.number for each in self.found if isinstance(each, Segment)][:-1]
-        self._tidy()
-        if self.found:
-            self._go_on(self.found[-1])
+        self.full = [each.number for each in found if isinstance(each, Segment)][:-1]
+        self._tidy({segments.name_of(each.number) for each in found if isinstance(each, Pack)})
+        if found:
+            self._go_on(found[-1])
         else:
             self.identity, self.count = identity or secrets.token_hex(8), 0
             self._create(1, 0)
@@ -79,11 +82,10 @@ class Log:
         self.full.remove(number)
         return packed
 
-    def _tidy(self) -> None:
+    def _tidy(self, packed: Container[str]) -> None:
         """Take away what a crash has left behind: files that were not finished, and segments whose packs are there."""
-        done = {segments.name_of(each.number) for each in self.found if isinstance(each, Pack)}
         for name in self._disk.names():
-            if name in done or name.endswith(UNFINISHED):
+            if name in packed or name.endswith(UNFINISHED):
                 self._disk.remove(name)
 
     def _go_on(self, last: Segment | Pack) -> None:

@@ -14,6 +14,7 @@ from ringfence.transactions.decisions.file.disk import Disk
 from ringfence.transactions.decisions.file.index import Index, decisions_in
 from ringfence.transactions.decisions.file.log import SEGMENT, Log
 from ringfence.transactions.decisions.file.reading import read_beside
+from ringfence.transactions.decisions.file.segments import read_all
 from ringfence.transactions.decisions.file.turns import Group, Turns
 from ringfence.transactions.decisions.poison import Poison
 from ringfence.transactions.gid import Gid, check_name
@@ -46,8 +47,9 @@ class FileDecisions:
         self._disk.hold()
         try:
             self._poison = _poisons.setdefault((os.getpid(), os.path.realpath(self.path)), Poison())
-            self._log = Log(self._disk, segment)
-            self._index = Index(self._log.found)
+            found = read_all(self._disk)
+            self._log = Log(self._disk, found, segment)
+            self._index = Index(found)
         except OSError as error:
             self._disk.close()
             raise StoreError(f"{self.path!r} cannot be used: {error}") from error

@@ -12,15 +12,20 @@ from collections.abc import Callable, Sequence
 class Group:
     """Records that are written together, and what came of it."""
 
+    __slots__ = ("changed", "done", "error", "leader", "records")
+
     def __init__(self) -> None:
         self.records: list[str] = []
         self.error: BaseException | None = None
         self.leader: int | None = None
         self.done = False
+        self.changed: threading.Condition | None = None  # for those who wait for it
 
 
 class Turns:
     """Collects records into groups and writes one group at a time; nobody waits for more to come.
+
+    When a group was written, those are woken whose records are in it, and one of those in the next, to write that.
 
     Args:
         write: writes a group and returns when it is on the disk.
@@ -28,7 +33,7 @@ class Turns:
 
     def __init__(self, write: Callable[[Sequence[str]], None]) -> None:
         self._write = write
-        self._turn = threading.Condition(threading.Lock())
+        self._turn = threading.Lock()
         self._writing = False
         self._next = Group()
 
@@ -67,12 +72,24 @@ class Turns:
         """Wait until the group was written, or it is for this thread to do it."""
         with self._turn:
             while self._writing and not group.done:
-                self._turn.wait()
+                self._wait(group)
             if not group.done:  # nobody writes, so it is the next one
                 group.leader = me
                 self._writing, self._next = True, Group()
 
+    def _wait(self, group: Group) -> None:
+        if group.changed is None:
+            group.changed = threading.Condition(self._turn)
+        try:
+            group.changed.wait()
+        except BaseException:
+            group.changed.notify()  # it may have been this thread's turn, and now is another's
+            raise
+
     def _end(self, group: Group) -> None:
         with self._turn:
             group.done, self._writing = True, False
-            self._turn.notify_all()
+            if group.changed is not None:
+                group.changed.notify_all()
+            if self._next.changed is not None:
+                self._next.changed.notify()
