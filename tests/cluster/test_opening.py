@@ -121,7 +121,7 @@ def test_a_shard_from_an_older_backup_is_reported(file_store: Store, tmp_path: P
         ({"name": "rebalance"}, InvalidValue),
         ({"name": "a b"}, InvalidValue),
         ({"name": 3}, InvalidType),
-        ({"decisions": "postgres://x"}, InvalidValue),
+        ({"decisions": "ftp://x"}, InvalidValue),
         ({"locks": "nothing"}, InvalidValue),
     ],
 )

@@ -104,7 +104,8 @@ def test_batches_end_at_a_number_of_keys_or_bytes(store: Store, monkeypatch: pyt
     assert report.batches == len(seen) >= report.keys / 7
     assert seen[-1] == (report.keys, report.batches)
     monkeypatch.setattr("ringfence.cluster.rebalance.BATCH_BYTES", 100)
-    monkeypatch.setattr("ringfence.cluster.shards.sqlite.AT_ONCE", 1)
+    for kind in ("sqlite", "redis", "postgresql"):
+        monkeypatch.setattr(f"ringfence.cluster.shards.{kind}.AT_ONCE", 1)
     monkeypatch.setattr(sqlite_shard, "ROWS", "SELECT key, value FROM entry WHERE key IN (?)")
     for number in range(60):
         cluster.put(f"k{number}", "v" * 60)

@@ -30,12 +30,16 @@ class Joint:
         view: the cluster.
         gid: the transaction.
         state: the ring that all of it goes by; a shard that obeys another one refuses to take part.
+
+    Attributes:
+        guards: resource -> fence, which every shard compares with its mark when the transaction is prepared there.
     """
 
     def __init__(self, view: View, gid: str, state: RingState) -> None:
         self.gid = gid
         self.state = state
         self._view = view
+        self.guards: dict[str, int] = {}
         self._branches: dict[str, ShardBranch] = {}
         self._asked: list[str] = []
 
@@ -55,7 +59,18 @@ class Joint:
         shard = self._view.shard(name)
         self._asked.append(name)
         self._branches[name] = yield from patiently(self._view, Call(shard, "join", (self.gid,)))
+        for guard in self.guards.items():
+            yield self._guarding(name, guard)
         return self._branches[name]
+
+    def guard(self, resource: str, fence: int) -> Effects[None]:
+        """Have every shard that takes part compare a fence, those that have joined and those that will."""
+        for name in self._branches:
+            yield self._guarding(name, (resource, fence))
+        self.guards[resource] = fence
+
+    def _guarding(self, name: str, guard: tuple[str, int]) -> Call:
+        return Call(self._view.shard(name).participant, "guard", (self.gid, *guard))
 
     def commit(self) -> Effects[None]:
         """Make all of it happen, or nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ringfence.cluster import rules
 from ringfence.cluster.entries import Key, StoredKey, Value, checked, stored
@@ -43,6 +43,18 @@ def delete(joint: Joint, key: Key, kept: StoredKey) -> Effects[bool]:
     return found
 
 
+class Held(Protocol):
+    """A lease."""
+
+    @property
+    def name(self) -> str:
+        """Of its lock."""
+
+    @property
+    def fence(self) -> int:
+        """Grows with every holder of the lock."""
+
+
 class ClusterTransaction:
     """What `with cluster.transaction() as tx` gives: reads see its own writes, others see them after the commit.
 
@@ -79,6 +91,15 @@ class ClusterTransaction:
     def delete(self, key: Key) -> bool:
         """Delete `key`; was there such a key? Raises as `get`."""
         return self._do(delete(self._joint, key, stored(key)))
+
+    def guard(self, lease: Held) -> None:
+        """Commit only as the holder of a lease that nobody has overtaken: each shard compares its fence as it prepares.
+
+        Args:
+            lease: anything with a `name` and a `fence`. A shard on which a newer fence of that name has written makes
+                the commit raise `Aborted`.
+        """
+        self._do(self._joint.guard(lease.name, lease.fence))
 
     def commit(self) -> None:
         """Make all of it happen, or nothing; called at the end of the `with` block, unless it is over by then."""

@@ -73,31 +73,31 @@ class Work:
 
     def get(self, key: Word) -> Effects[bytes | None]:
         """The value of a key, None if there is none."""
-        return (yield from self._guarded(self._get(key)))
+        return (yield from self.guarded(self._get(key)))
 
     def hget(self, key: Word, name: Word) -> Effects[bytes | None]:
         """A field of a hash, None if there is none."""
-        return (yield from self._guarded(self._hget(key, name)))
+        return (yield from self.guarded(self._hget(key, name)))
 
     def incrby(self, key: Word, amount: int) -> Effects[int]:
         """Add to the number in a key, 0 if there is none, and return the sum."""
-        return (yield from self._guarded(self._incrby(key, amount)))
+        return (yield from self.guarded(self._incrby(key, amount)))
 
     def set(self, key: Word, value: Word) -> Effects[None]:
         """Give a key a value."""
-        yield from self._guarded(self._set(key, value))
+        yield from self.guarded(self._set(key, value))
 
     def delete(self, key: Word) -> Effects[None]:
         """Remove a key, whatever it is."""
-        yield from self._guarded(self._delete(key))
+        yield from self.guarded(self._delete(key))
 
     def hset(self, key: Word, name: Word, value: Word) -> Effects[None]:
         """Give a field of a hash a value."""
-        yield from self._guarded(self._hset(key, name, value))
+        yield from self.guarded(self._hset(key, name, value))
 
     def hdel(self, key: Word, name: Word) -> Effects[None]:
         """Remove a field of a hash."""
-        yield from self._guarded(self._hset(key, name, None))
+        yield from self.guarded(self._hset(key, name, None))
 
     def refuse_failed(self) -> None:
         """Vote against a branch in which a command failed.
@@ -118,8 +118,8 @@ class Work:
             found += [len(command), *command]
         return found
 
-    def _guarded(self, steps: Effects[T]) -> Effects[T]:
-        """Do it unless the branch has failed or is over; when it fails, so has the branch."""
+    def guarded(self, steps: Effects[T]) -> Effects[T]:
+        """Do something unless the branch has failed or is over; when it fails, so has the branch."""
         self._refuse_over()
         self.refuse_failed()
         try:
