@@ -129,11 +129,12 @@ def test_prepared_work_is_waited_for_and_recovered(server_store: Store) -> None:
     shard = cluster._view.shards[cluster.ring["k"]]
     shard.join(GID).put("k", "staged")
     shard.participant.prepare(GID)
-    for operation in (
+    operations: list[Callable[[], object]] = [
         lambda: cluster.get("k"),
         lambda: cluster.put("k", "other"),
         lambda: cluster.delete("k"),
-    ):
+    ]
+    for operation in operations:
         with pytest.raises(InDoubt, match=GID):
             operation()
     with pytest.raises(InDoubt, match=GID), cluster.transaction() as tx:
