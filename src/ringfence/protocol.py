@@ -94,8 +94,12 @@ def run(steps: Effects[T], known: list[Any] | None = None) -> T:
             if known:
                 value = known.pop(0)
                 _raise(value)
+            elif type(effect) is Call:
+                value = _call(effect)
+            elif type(effect) is Now:
+                value = now()
             else:
-                value = now() if type(effect) is Now else _perform(effect)
+                value = _perform(effect)
             resume = steps.send
         except BaseException as error:  # thrown in, so that the protocol can clean up
             value = error
@@ -135,10 +139,14 @@ async def arun(steps: Effects[T], known: list[Any] | None = None) -> T:
             resume = steps.throw
 
 
+def _call(call: Call) -> Any:
+    return getattr(call.target, call.operation)(*call.args)
+
+
 def _perform(effect: Effect) -> Any:
     match effect:
         case Call():
-            return getattr(effect.target, effect.operation)(*effect.args)
+            return _call(effect)
         case Now():
             return now()
         case Sleep():
@@ -162,19 +170,17 @@ async def _aperform(effect: Effect) -> Any:
 
 def _together(calls: tuple[Call, ...]) -> list[Any]:
     """Send what can be sent ahead, carry the other requests out meanwhile, and then wait for the answers."""
-    sent = [_sent(call) for call in calls]
-    answers = [
-        None if receive else _outcome(_perform, call) for receive, call in zip(sent, calls, strict=True)
-    ]
-    return [_outcome(receive) if receive else answer for receive, answer in zip(sent, answers, strict=True)]
+    sent = [_sent(call) if hasattr(call.target, "send") else None for call in calls]
+    answers = [None if receive else _outcome(_call, call) for receive, call in zip(sent, calls, strict=True)]
+    for number, receive in enumerate(sent):
+        if receive:
+            answers[number] = _outcome(receive)
+    return answers
 
 
 def _sent(call: Call) -> Callable[[], Any] | None:
-    send = getattr(call.target, "send", None)
-    if send is None:
-        return None
     try:
-        receive: Callable[[], Any] | None = send(call.operation, *call.args)
+        receive: Callable[[], Any] | None = call.target.send(call.operation, *call.args)
     except Exception as error:
         return partial(_raise, error)
     return receive

@@ -86,14 +86,14 @@ class Killer:
         _sqlite.CONNECTION = Dying
 
     def _watch_requests(self) -> None:
-        perform = protocol._perform
+        perform = protocol._call
 
-        def counted(effect: protocol.Effect) -> Any:
-            if isinstance(effect, protocol.Call) and effect.operation in STEPS:
-                self.count(effect)
-            return perform(effect)
+        def counted(call: protocol.Call) -> Any:
+            if call.operation in STEPS:
+                self.count(call)
+            return perform(call)
 
-        protocol._perform = counted
+        protocol._call = counted
 
 
 class Child:

@@ -159,16 +159,16 @@ def stop_after_two_batches(report: Rebalance) -> None:
 
 def stopping_before_the_decision(folder: Path, tell: Tell) -> None:
     """Stop with both branches of the fourth transaction prepared."""
-    perform, seen = protocol._perform, []
+    perform, seen = protocol._call, []
 
-    def stopping(effect: protocol.Effect) -> Any:
-        if isinstance(effect, protocol.Call) and effect.operation == "put_if_absent":
-            seen.append(effect)
+    def stopping(call: protocol.Call) -> Any:
+        if call.operation == "put_if_absent":
+            seen.append(call)
             if len(seen) == 4:
                 os.kill(os.getpid(), signal.SIGSTOP)
-        return perform(effect)
+        return perform(call)
 
-    protocol._perform = stopping
+    protocol._call = stopping
     rebalancing(folder, tell, TTL_OF_THE_PAUSED)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ringfence import protocol
 from ringfence.errors import Aborted
-from ringfence.protocol import Call, Effect
+from ringfence.protocol import Call
 from ringfence.transactions import Outcome
 
 from .bank import Acknowledge, Bank, die, forked, transfer
@@ -22,18 +22,17 @@ NAMED_RECOVERY = [
     (when, number, name) for number, name in enumerate(RECOVERY) for when in ("before", "after")
 ]
 
-perform = protocol._perform
+perform = protocol._call
 
 
-def at_step(when: str, number: int, name: str, happening: Callable[[], object]) -> Callable[[Effect], Any]:
+def at_step(when: str, number: int, name: str, happening: Callable[[], object]) -> Callable[[Call], Any]:
     """A driver in which something happens before or after the request of that number; others are only performed."""
     count = itertools.count()
 
-    def performing(effect: Effect) -> Any:
-        counted = isinstance(effect, Call) and effect.operation not in ("begin_epoch", "carried_by")
+    def performing(effect: Call) -> Any:
+        counted = effect.operation not in ("begin_epoch", "carried_by")
         mine = counted and next(count) == number
         if mine:
-            assert isinstance(effect, Call)
             assert effect.operation == name
         if mine and when == "before":
             happening()
@@ -53,14 +52,14 @@ def decided_by(when: str, number: int) -> str:
 
 def killed_transfer(bank: Bank, when: str, number: int, name: str, acknowledge: Acknowledge) -> None:
     tm = bank.manager()
-    setattr(protocol, "_perform", at_step(when, number, name, die))  # noqa: B010
+    setattr(protocol, "_call", at_step(when, number, name, die))  # noqa: B010
     transfer(tm)
     acknowledge()
 
 
 def killed_recovery(bank: Bank, when: str, number: int, name: str, acknowledge: Acknowledge) -> None:
     tm = bank.manager()
-    setattr(protocol, "_perform", at_step(when, number, name, die))  # noqa: B010
+    setattr(protocol, "_call", at_step(when, number, name, die))  # noqa: B010
     tm.recover()
 
 
@@ -83,10 +82,10 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def install(when: str, number: int, name: str, happening: Callable[[], object]) -> None:
         def alone() -> None:
             with monkeypatch.context() as others:
-                others.setattr(protocol, "_perform", perform)
+                others.setattr(protocol, "_call", perform)
                 happening()
 
-        monkeypatch.setattr(protocol, "_perform", at_step(when, number, name, alone))
+        monkeypatch.setattr(protocol, "_call", at_step(when, number, name, alone))
 
     return install
 

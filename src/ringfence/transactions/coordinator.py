@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ringfence.errors import Aborted, InvalidValue
@@ -45,7 +47,7 @@ class Coordinator:
         self.running: set[str] = set()
         self.defer: Callable[[str, list[Enlisted]], None] | None = None
         self.ending = Ending(decisions, None, timeouts)
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
         self._counter = itertools.count(1)
         self._process = os.getpid()
 
@@ -72,7 +74,7 @@ class Coordinator:
     def begin(self) -> str:
         """The gid of a new transaction; this coordinator has been started."""
         self.check_process()
-        gid = str(Gid(self.name, self.epoch, next(self._counter)))
+        gid = f"{self.name}.{self.epoch}.{next(self._counter)}"
         self.running.add(gid)
         return gid
 
@@ -174,4 +176,5 @@ class Coordinator:
     def _remember(self, gid: str, outcome: Outcome) -> None:
         self._outcomes[gid] = outcome
         if len(self._outcomes) > _REMEMBERED:
-            self._outcomes.pop(next(iter(self._outcomes)), None)
+            with suppress(KeyError):  # another thread took away the last one too many
+                self._outcomes.popitem(last=False)

@@ -183,14 +183,17 @@ def _prepare(
     except BaseException:
         yield from roll_back(gid, branches, ending)
         raise
+    prepared = []
     for branch, vote in zip(asked, votes, strict=True):
         if refused(vote):
             yield from roll_back(gid, branches, ending)
             raise _against(gid, branch, vote) from (vote if isinstance(vote, Exception) else None)
+        if vote is not Vote.READ_ONLY:
+            prepared.append(branch)
     if limit is not None and (yield Now()) - started > limit:
         yield from roll_back(gid, branches, ending)
         raise Aborted(gid, f"its branches took more than {limit} s to prepare", retryable=True)
-    return [branch for branch, vote in zip(asked, votes, strict=True) if vote is not Vote.READ_ONLY]
+    return prepared
 
 
 def refused(vote: Any) -> bool:
@@ -271,6 +274,8 @@ def _ask(
     answers = yield Parallel(tuple([Call(branch.participant, operation, (gid,)) for branch in branches]))
     left: list[Enlisted] = []
     failed: list[BaseException] = []
+    if answers.count(None) == len(answers):
+        return left, failed
     for branch, answer in zip(branches, answers, strict=True):
         if isinstance(answer, HeuristicOutcome):
             failed.append(named(gid, branch.name, answer))

@@ -140,6 +140,7 @@ _SERVERS = {
 
 _AIO_SERVERS = {
     **dict.fromkeys(_postgresql.SCHEMES, ("postgresql", "AsyncPostgresParticipant")),
+    **dict.fromkeys(_mysql.SCHEMES, ("mariadb.aio", "AsyncMariaParticipant")),
     **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL), ("redis.aio", "RedisParticipant")),
 }
 """The same, where there is a driver for asyncio."""

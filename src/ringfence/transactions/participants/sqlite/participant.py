@@ -9,6 +9,9 @@
     one_phase         mark the gid as committed, COMMIT
     decide            INSERT the decision row, COMMIT
 
+What ends an intent is not synced to the disk: the intent was, and so was the decision. Should the machine lose its
+power then, the intent stands there again, and recovery ends it as was decided.
+
 At most one intent stands in a file. While it does, other branches wait to begin, and guard triggers refuse the
 writes of programs that use plain SQLite. What they do to the schema, to virtual tables (full-text search) and with
 ANALYZE cannot be refused: a record that then fails, or changes another number of rows, is not committed, the intent
@@ -60,6 +63,7 @@ class SqliteParticipant:
         self.place = os.path.realpath(self.path)
         self._timeout = timeout
         self._pool = Pool(self.path, timeout=timeout, prepare=_make_ready)
+        self._ending = Pool(self.path, timeout=timeout, prepare=_make_ready_to_end)
         self._branches: dict[str, SqliteBranch] = {}
         self._guarded: int | None = None
         self._poison = poison_of(self.path)
@@ -101,7 +105,7 @@ class SqliteParticipant:
 
     def commit(self, gid: str) -> None:
         """Run the intent's statements again, and take it away, in one transaction."""
-        with self._pool.borrow() as connection, immediate(connection):
+        with self._ending.borrow() as connection, immediate(connection):
             kept = connection.execute("SELECT redo FROM ringfence_intent WHERE gid = ?", (gid,)).fetchone()
             if kept is not None:
                 connection.execute("DELETE FROM ringfence_intent WHERE gid = ?", (gid,))
@@ -153,7 +157,7 @@ class SqliteParticipant:
             with _Last(self._pool, branch.connection):
                 return
         if gid in self.recover():
-            with self._pool.borrow() as connection, immediate(connection):
+            with self._ending.borrow() as connection, immediate(connection):
                 connection.execute("DELETE FROM ringfence_intent WHERE gid = ?", (gid,))
 
     def recover(self, prefix: str = "") -> list[str]:
@@ -179,6 +183,7 @@ class SqliteParticipant:
             if branch.process == os.getpid():
                 self.rollback(gid)
         self._pool.close()
+        self._ending.close()
 
     def _lock(self, connection: Connection) -> None:
         """Take the write lock at a moment when no intent stands."""
@@ -297,6 +302,13 @@ def _make_ready(connection: Connection) -> None:
             connection.execute(_INTENT)
             connection.execute(settled.TABLE)
     connection.companion = Answers(connection)
+
+
+def _make_ready_to_end(connection: Connection) -> None:
+    _make_ready(connection)
+    connection.execute(
+        "PRAGMA synchronous=NORMAL"
+    )  # in WAL mode: written, and synced with what is written next
 
 
 def _intent(connection: Connection) -> str | None:
