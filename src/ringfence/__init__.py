@@ -62,7 +62,7 @@ from ringfence.placement import (
     Placement,
     Rendezvous,
 )
-from ringfence.transactions import Outcome, Recovery, Transaction, TransactionManager
+from ringfence.transactions import Outcome, Recovery, Timeouts, Transaction, TransactionManager
 
 __all__ = [
     "IMPLEMENTATION",
@@ -118,6 +118,7 @@ __all__ = [
     "StoreDamaged",
     "StoreError",
     "StoreTimeout",
+    "Timeouts",
     "Transaction",
     "TransactionError",
     "TransactionManager",
