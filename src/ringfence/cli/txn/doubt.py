@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from ringfence.cli.txn.options import Stores
 from ringfence.errors import RingfenceError
@@ -37,6 +38,13 @@ class InDoubt:
 
 def in_doubt(stores: Stores, prefix: str = "") -> tuple[list[InDoubt], Mapping[str, RingfenceError]]:
     """Return the transactions in doubt whose gids begin with `prefix`, and the participants that cannot be asked."""
+    found, failed = prepared(stores, prefix)
+    newest = cache(stores.decisions.epoch)
+    return [_known(stores, gid, names, newest) for gid, names in sorted(found.items())], failed
+
+
+def prepared(stores: Stores, prefix: str = "") -> tuple[dict[str, list[str]], Mapping[str, RingfenceError]]:
+    """Return the names of the participants that have each gid prepared, and why others cannot be asked."""
     found: dict[str, list[str]] = {}
     failed: dict[str, RingfenceError] = {}
     for name, participant in stores.participants.items():
@@ -45,10 +53,9 @@ def in_doubt(stores: Stores, prefix: str = "") -> tuple[list[InDoubt], Mapping[s
                 found.setdefault(gid, []).append(name)
         except RingfenceError as error:
             failed[name] = error
-    return [_known(stores, gid, names) for gid, names in sorted(found.items())], failed
+    return found, failed
 
 
-def _known(stores: Stores, gid: str, prepared: list[str]) -> InDoubt:
+def _known(stores: Stores, gid: str, names: list[str], newest: Callable[[str], int]) -> InDoubt:
     parsed = Gid.parse(gid)
-    newest = parsed.epoch >= stores.decisions.epoch(parsed.name)
-    return InDoubt(gid, prepared, stores.decisions.get(gid), newest)
+    return InDoubt(gid, names, stores.decisions.get(gid), parsed.epoch >= newest(parsed.name))

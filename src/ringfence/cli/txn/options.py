@@ -120,7 +120,7 @@ def decision_log(given: argparse.Namespace) -> DecisionLog:
     url = _urls(given).decisions
     if not url.startswith("file:"):
         raise InvalidValue(
-            f"{url!r} proves nothing: only a decision log does, as file:///var/lib/app/decisions"
+            f"decisions in {url.partition(':')[0]} prove nothing: only a decision log does, as file:///var/lib/app/decisions"
         )
     return DecisionLog(file_path(url))
 

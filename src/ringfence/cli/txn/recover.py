@@ -9,7 +9,7 @@ import sys
 
 from ringfence.cli.lock import signals
 from ringfence.cli.txn import options
-from ringfence.cli.txn.doubt import in_doubt
+from ringfence.cli.txn.doubt import prepared
 from ringfence.cli.txn.options import Stores
 from ringfence.errors import RingfenceError
 from ringfence.protocol import run as drive
@@ -80,9 +80,9 @@ def _round(stores: Stores, *, quiet: bool = False) -> int:
 
 
 def _recover(stores: Stores) -> Recovery:
-    found, failed = in_doubt(stores)
+    found, failed = prepared(stores)
     done = Recovery()
-    for name in sorted({Gid.parse(each.gid).name for each in found}):
+    for name in sorted({Gid.parse(gid).name for gid in found}):
         epoch = stores.decisions.epoch(name)
         reached = {each: store for each, store in stores.participants.items() if each not in failed}
         more = drive(recovery.recover(name, epoch, reached, stores.decisions, _AtWork()))

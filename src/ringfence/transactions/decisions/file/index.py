@@ -1,6 +1,6 @@
 """What a decision log says, kept so that it is found at once: outcomes, epochs, heuristic outcomes.
 
-Outcomes of segments that are not packed stand in memory, some 35,000 a segment; of packs only which numbers of which
+Outcomes of segments that are not packed stand in memory, some 10,000 a segment; of packs only which numbers of which
 coordinators they may decide on. A pack is read when it is asked for one of those, as recovery may after a long time.
 """
 

@@ -27,6 +27,7 @@ _RANGE = re.compile(r"((?:committed|aborted) .+\.)([0-9]+)-([0-9]+)")
 _BYTES = 32
 
 Span = tuple[int, int]
+Decided = Sequence[re.Match[str] | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +67,13 @@ def name_of(number: int) -> str:
 def encode(identity: str, number: int, start: int, records: Sequence[str]) -> bytes:
     """Return the pack of a segment's records."""
     lines = [f"{FORMAT} log {identity} pack {number} after {start} count {len(records)}"]
+    decided = [_DECIDED.fullmatch(record) for record in records]
     nodes = grown(start, [leaf_hash(record.encode()) for record in records])
     kept = b"".join(nodes[place] for place in cover(start, start + len(records)))
     lines.append(f"nodes {base64.b64encode(kept).decode()}")
-    lines += [f"span {name} {epoch} {low} {high}" for (name, epoch), (low, high) in _spans(records).items()]
-    lines += [record for record in records if not _DECIDED.fullmatch(record)]
-    body = zlib.compress("\n".join(_folded(records)).encode())
+    lines += [f"span {name} {epoch} {low} {high}" for (name, epoch), (low, high) in _spans(decided).items()]
+    lines += [record for record, found in zip(records, decided, strict=True) if not found]
+    body = zlib.compress("\n".join(_folded(records, decided)).encode())
     return frame("\n".join(lines).encode()) + frame(body)
 
 
@@ -106,20 +108,19 @@ def _read(disk: Disk, number: int) -> tuple[bytes, bytes]:
     return payloads[0], payloads[1]
 
 
-def _spans(records: Sequence[str]) -> dict[tuple[str, int], Span]:
+def _spans(decided: Decided) -> dict[tuple[str, int], Span]:
     spans: dict[tuple[str, int], Span] = {}
-    for found in filter(None, map(_DECIDED.fullmatch, records)):
+    for found in filter(None, decided):
         key, seq = (found[2], int(found[3])), int(found[4])
         low, high = spans.get(key, (seq, seq))
         spans[key] = min(low, seq), max(high, seq)
     return spans
 
 
-def _folded(records: Sequence[str]) -> Iterator[str]:
+def _folded(records: Sequence[str], decided: Decided) -> Iterator[str]:
     """Yield the records, those that count on in one line."""
     before, first, last = "", 0, 0
-    for record in records:
-        found = _DECIDED.fullmatch(record)
+    for record, found in zip(records, decided, strict=True):
         if found and before == found[1] and int(found[4]) == last + 1:
             last += 1
             continue
