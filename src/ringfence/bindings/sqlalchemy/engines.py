@@ -14,7 +14,7 @@ from ringfence.bindings.lent import LentParticipant, Shelf
 from ringfence.bindings.notes import Notes
 from ringfence.errors import InvalidValue
 
-End = Callable[[str, Connection], None]
+End = Callable[[str], None]
 
 
 def participant(
@@ -96,7 +96,7 @@ class Watch:
 
     def _end(self, how: str, connection: Connection) -> None:
         if connection in self._watched:
-            self._watched[connection][1](how, connection)
+            self._watched[connection][1](how)
 
 
 def _watch(engine: Engine) -> Watch:

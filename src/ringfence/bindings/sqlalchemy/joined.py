@@ -26,7 +26,7 @@ class Joined:
 
     def __init__(self, manager: Any, connection: Connection) -> None:
         self._manager = manager
-        self._connection = connection
+        self._adapted: Any = connection.connection.dbapi_connection
         self._transaction = self._start()
         self.gid: str = self._transaction.gid
         self._joined: list[tuple[Any, Connection]] = []
@@ -34,7 +34,6 @@ class Joined:
 
     def add(self, connection: Connection) -> None:
         """Begin a branch on a connection; one that cannot is closed, so that nothing runs beside the transaction."""
-        self._connection = connection
         try:
             name, participant = self._serving(connection)
             participant.lend(self.gid, connection.connection.driver_connection, _ignore)
@@ -54,11 +53,11 @@ class Joined:
             f"{connection.engine!r} is no participant of this session's manager; add participant(engine)"
         )
 
-    def _end(self, how: str, connection: Connection) -> None:
+    def _end(self, how: str) -> None:
         """The session is about to end the transaction of its first connection: end all of them, once."""
         if self._over:
             return
-        self._over, self._connection = True, connection
+        self._over = True
         drop = _invalidate
         try:
             self._finish(how)
@@ -67,7 +66,7 @@ class Joined:
             for participant, joined in self._joined:
                 participant.owner.remove(joined)
                 participant.take_back(self.gid)
-                if not participant.is_open(joined.connection.driver_connection):
+                if not joined.invalidated and not participant.is_open(joined.connection.driver_connection):
                     drop(joined)
 
     def _start(self) -> Any:
@@ -95,8 +94,7 @@ class AsyncJoined(Joined):
         self._wait(getattr(self._transaction, how)())
 
     def _wait(self, awaitable: Awaitable[T]) -> T:
-        adapted: Any = self._connection.connection.dbapi_connection
-        result: T = adapted.run_async(lambda _: awaitable)
+        result: T = self._adapted.run_async(lambda _: awaitable)
         return result
 
 
