@@ -77,9 +77,10 @@ def sqlalchemy_url(url: str) -> str:
 
 
 def connect(url: str) -> Any:
+    """Open a connection that waits for locks, but not for ever."""
     if url.startswith("mariadb"):
         return _mysql.connect(url, timeout=30)
-    return psycopg.connect(url, autocommit=True)
+    return psycopg.connect(url, autocommit=True, options="-c lock_timeout=30s")
 
 
 def _run(url: str, sql: str) -> list[Any]:

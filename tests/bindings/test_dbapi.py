@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from ringfence import _mysql, TransactionManager
+from ringfence import TransactionManager, _mysql
 from ringfence.bindings.dbapi import participant
 from ringfence.errors import Aborted, InvalidValue
 from ringfence.transactions import Outcome
@@ -154,12 +154,12 @@ def test_what_the_driver_offers(postgresql: Pair, decisions: str, name: str) -> 
     def connect() -> Any:
         return psycopg.connect(postgresql.east, row_factory=dict_row)
 
-    with TransactionManager(decisions, {"east": participant(postgresql.east, connect)}, name=name) as tm:
-        with tm.transaction() as tx:
-            cursor = tx["east"].cursor()
-            assert list(cursor.execute("SELECT 1 AS one")) == [{"one": 1}]
-            cursor.execute(sql.SQL("UPDATE {} SET cents = 5").format(sql.Identifier("account")))
-            assert cursor.rowcount == 1
+    east = participant(postgresql.east, connect)
+    with TransactionManager(decisions, {"east": east}, name=name) as tm, tm.transaction() as tx:
+        cursor = tx["east"].cursor()
+        assert list(cursor.execute("SELECT 1 AS one")) == [{"one": 1}]
+        cursor.execute(sql.SQL("UPDATE {} SET cents = 5").format(sql.Identifier("account")))
+        assert cursor.rowcount == 1
     assert postgresql.cents() == [5, 1000]
 
 
@@ -251,9 +251,9 @@ def test_an_sqlite_file_that_holds_the_decisions(file: Path, postgresql: Pair) -
         assert tm.decisions.get(tx.gid) is Outcome.COMMITTED
         assert (postgresql.cents()[0], cents(file)) == (5, 5)
         tx = tm.transaction()
+        tm.decisions.put_if_absent(tx.gid, Outcome.ABORTED)  # recovery was faster
         tx["east"].cursor().execute("UPDATE account SET cents = 6")
         tx["here"].cursor().execute("UPDATE account SET cents = 6")
-        tm.decisions.put_if_absent(tx.gid, Outcome.ABORTED)  # recovery was faster
         with pytest.raises(Aborted):
             tx.commit()
         assert (postgresql.cents()[0], cents(file)) == (5, 5)

@@ -31,7 +31,9 @@ async def engines(postgresql: Pair) -> AsyncIterator[dict[str, AsyncEngine]]:
 
 
 @pytest.fixture
-async def tm(engines: dict[str, AsyncEngine], decisions: str, name: str) -> AsyncIterator[aio.TransactionManager]:
+async def tm(
+    engines: dict[str, AsyncEngine], decisions: str, name: str
+) -> AsyncIterator[aio.TransactionManager]:
     participants: Any = {branch: participant(engine) for branch, engine in engines.items()}
     async with aio.TransactionManager(decisions, participants, name=name) as opened:
         yield opened

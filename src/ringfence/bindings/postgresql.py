@@ -30,6 +30,12 @@ class _LentLine(Lent, BaseLine):
         super().close()
         self.give_back()
 
+    def is_sound(self) -> bool:
+        """Say whether it can be used; the application may have closed it."""
+        if self._connection.closed:
+            self.close()
+        return super().is_sound()
+
     def _post_one(self, number: int, statement: Statement) -> None:
         super()._post_one(number, statement._replace(lasting=False))
 
