@@ -21,6 +21,8 @@ FOLDER_IN_MEMORY = Path("/dev/shm")
 class Bank:
     """Two SQLite files with an account each, a decision store, and what must be true of them at any time."""
 
+    decisions = "decisions.db"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -38,11 +40,13 @@ class Bank:
     def copy(self, folder: Path) -> "Bank":
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*-shm"))
-        return Bank(folder)
+        return type(self)(folder)
 
     def manager(self, name: str = "main", timeout: float = 1.0) -> TransactionManager:
         urls = {name: f"sqlite:///{self.folder}/{name}.db" for name in NAMES}
-        return TransactionManager(f"sqlite:///{self.folder}/decisions.db", urls, name=name, timeout=timeout)
+        return TransactionManager(
+            f"sqlite:///{self.folder}/{self.decisions}", urls, name=name, timeout=timeout
+        )
 
     def balances(self) -> tuple[int, int]:
         """As a program reads them that knows nothing of ringfence."""
@@ -70,6 +74,12 @@ class Bank:
                     tx[name].execute("UPDATE account SET balance = balance + 1")
             assert self.balances() == tuple(balance + 1 for balance in (after if committed else (100, 100)))
             return expected
+
+
+class MarkerBank(Bank):
+    """Its decisions are in one of the two files."""
+
+    decisions = "east.db"
 
 
 def transfer(tm: TransactionManager) -> str:

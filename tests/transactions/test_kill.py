@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .bank import Acknowledge, Bank, die_at_statement, forked, transfer
+from .bank import Acknowledge, Bank, MarkerBank, die_at_statement, forked, transfer
 
 Work = Callable[[Bank, int, Acknowledge], None]
 
@@ -33,10 +33,14 @@ def recover(bank: Bank, number: int, acknowledge: Acknowledge) -> None:
     acknowledge()
 
 
-@pytest.mark.parametrize(("work", "after"), [(two_phase, (90, 110)), (one_phase, (90, 100))])
+@pytest.mark.parametrize(
+    ("kind", "work", "after"),
+    [(Bank, two_phase, (90, 110)), (Bank, one_phase, (90, 100)), (MarkerBank, two_phase, (90, 110))],
+)
 def test_killed_before_any_statement_of_a_commit(
-    bank: Bank, folder: Path, work: Work, after: tuple[int, int]
+    bank: Bank, folder: Path, kind: type[Bank], work: Work, after: tuple[int, int]
 ) -> None:
+    bank = kind(bank.folder)
     seen = set()
     for number in itertools.count(1):
         copy = bank.copy(folder / "copy")
@@ -49,10 +53,19 @@ def test_killed_before_any_statement_of_a_commit(
     assert seen == {("aborted", False), ("committed", False), ("committed", True)}
 
 
-def test_killed_before_any_statement_of_a_recovery(bank: Bank, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "ways"),
+    [
+        (Bank, 4),  # one prepared, two, two and the decision, one and the decision
+        pytest.param(MarkerBank, 2, marks=pytest.mark.slow),  # one prepared, one and the decision
+    ],
+)
+def test_killed_before_any_statement_of_a_recovery(
+    bank: Bank, folder: Path, kind: type[Bank], ways: int
+) -> None:
     killed = 0
-    stages = left_behind(bank, folder)
-    assert len(stages) == 4  # one prepared, two, two and the decision, one and the decision
+    stages = left_behind(kind(bank.folder), folder)
+    assert len(stages) == ways
     for left in stages:
         for number in itertools.count(1):
             copy = left.copy(folder / "copy")
@@ -62,7 +75,7 @@ def test_killed_before_any_statement_of_a_recovery(bank: Bank, folder: Path) -> 
                 break
             assert status == -9
             killed += 1
-    assert killed > 60
+    assert killed > 15 * ways
 
 
 def left_behind(bank: Bank, folder: Path) -> list[Bank]:

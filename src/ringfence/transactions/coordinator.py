@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from ringfence.errors import Aborted, InvalidValue
-from ringfence.protocol import Call, Effects
+from ringfence.protocol import Call, Effects, Parallel
 from ringfence.transactions import recovery, two_phase
 from ringfence.transactions.gid import Gid, check_name
 from ringfence.transactions.outcome import Outcome
@@ -116,14 +116,15 @@ class Coordinator:
         return followers
 
     def finish(self, decided: Sequence[tuple[str, Sequence[Enlisted]]]) -> Effects[Recovery]:
-        """Tell the branches of transactions that were deferred that they are committed."""
-        told: dict[str, list[str]] = {}
-        for gid, followers in decided:
-            for branch in followers:
-                told.setdefault(branch.name, []).append(gid)
+        """Tell the branches of transactions that were deferred that they are committed, all at once."""
+        told = [(gid, branch) for gid, followers in decided for branch in followers]
         done = Recovery()
         try:
-            yield from recovery.tell_many(told, Outcome.COMMITTED, self.participants, self.decisions, done)
+            answers = yield Parallel(
+                tuple(Call(branch.participant, "commit", (gid,)) for gid, branch in told)
+            )
+            for (gid, branch), answer in zip(told, answers, strict=True):
+                yield from recovery.note(gid, branch.name, Outcome.COMMITTED, answer, self.decisions, done)
         finally:
             for gid, _ in decided:
                 self.end(gid)

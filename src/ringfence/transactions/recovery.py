@@ -254,14 +254,14 @@ def tell_many(
     calls = tuple(Call(participants[name], "resolve_many", (told[name], outcome)) for name in whole)
     for name, answers in zip(whole, (yield Parallel(calls)), strict=True):
         for gid, answer in _each(told[name], answers):
-            yield from _note(gid, name, outcome, answer, decisions, done)
+            yield from note(gid, name, outcome, answer, decisions, done)
     single = {name: gids for name, gids in told.items() if name not in whole}
     operation = "commit" if outcome is Outcome.COMMITTED else "rollback"
     for number in range(max(map(len, single.values()), default=0)):
         turn = [(name, gids[number]) for name, gids in single.items() if number < len(gids)]
         answers = yield Parallel(tuple(Call(participants[name], operation, (gid,)) for name, gid in turn))
         for (name, gid), answer in zip(turn, answers, strict=True):
-            yield from _note(gid, name, outcome, answer, decisions, done)
+            yield from note(gid, name, outcome, answer, decisions, done)
 
 
 def _each(gids: Sequence[str], answers: Any) -> Iterator[tuple[str, Any]]:
@@ -269,9 +269,10 @@ def _each(gids: Sequence[str], answers: Any) -> Iterator[tuple[str, Any]]:
     return zip(gids, [answers] * len(gids) if isinstance(answers, BaseException) else answers, strict=True)
 
 
-def _note(
+def note(
     gid: str, branch: str, outcome: Outcome, answer: Any, decisions: DecisionStore, done: Recovery
 ) -> Effects[None]:
+    """Add to `done` what came of telling a branch the outcome, and report one that ended otherwise."""
     if isinstance(answer, HeuristicOutcome):
         answer = named(gid, branch, answer)
         yield from report(answer, decisions)
