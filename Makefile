@@ -2,6 +2,7 @@
 #
 #   make demo                          the main job on this interpreter's own standard library
 #   make demo ARGS="--keep /tmp/look"  the same, and the shards stay for a look
+#   make demo ARGS="--shards postgresql://… --locks redis://…"  the same over servers
 #   make test PYTHON=python3.13 VENV=.venv-3.13
 #   make test SERVERS=none             only what needs no server: Redis, ZooKeeper and the others are neither fetched nor started
 #

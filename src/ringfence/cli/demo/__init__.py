@@ -1,8 +1,8 @@
 """The demo: real files over five shards, a sixth one joins amid SIGKILLs, and every byte is verified.
 
-Five SQLite shards store every file of a folder. Then a rebalancer moves keys to a sixth shard while writers keep
-updating, and all these processes are killed at random moments again and again. In the end no file may be lost,
-doubled or changed, no update half done, nothing in doubt and no lease left.
+Five shards store every file of a folder: SQLite files, databases of a PostgreSQL, or keys of a Redis. Then a rebalancer
+moves keys to a sixth shard while writers keep updating, and all these processes are killed at random moments again and
+again. In the end no file may be lost, doubled or changed, no update half done, nothing in doubt and no lease left.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from ringfence.cli.demo import chaos, journal, load, report, screen, source, verify
+from ringfence.cli.demo import chaos, journal, load, report, screen, source, stores, verify
 from ringfence.cli.demo.place import JOINING, SHARDS, Place, grown, url
 from ringfence.cli.demo.process import COORDINATORS, REBALANCER, WorkerFailed
 from ringfence.errors import InvalidValue
@@ -35,6 +35,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--keep", type=Path, metavar="DIR", help="put the shards into DIR, new or empty, and leave them there"
     )
     add(
+        "--shards", metavar="URL", help="put the shards into this PostgreSQL or Redis (default: SQLite files)"
+    )
+    add("--locks", metavar="URL", help="take the rebalance lock there (default: an SQLite file)")
+    add(
         "--kills",
         type=_count,
         default=24,
@@ -52,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     terminal = screen.console()
     folder = options.source or source.standard_library()
     paths = source.find(folder)
-    with place_for(options.keep) as place:
+    with place_for(options.keep) as place, stores_for(place, options):
         began = time.monotonic()
         with screen.stage(terminal, f"storing the files of {folder.name}", len(paths)) as advance:
             loaded = load.load(place, folder, paths, advance)
@@ -69,9 +73,7 @@ def run(options: argparse.Namespace) -> int:
         seconds = time.monotonic() - began
         report.show(terminal, report.Run(loaded, workers, place.outcomes(), account, findings, seconds))
         if options.keep:
-            terminal.print(
-                f"look: sqlite3 {place.shard(JOINING)} 'SELECT key, length(value) FROM entry LIMIT 5'"
-            )
+            terminal.print(f"look: {hint(place)}", markup=False, soft_wrap=True)
     return 1 if findings.problems else 0
 
 
@@ -82,6 +84,25 @@ def settle(place: Place) -> None:
             manager.recover(coordinator)
     with place.cluster(REBALANCER) as cluster:
         cluster.rebalance(grown())
+
+
+@contextmanager
+def stores_for(place: Place, options: argparse.Namespace) -> Iterator[None]:
+    """Make the shards in a server, if one is named; they are removed at the end unless they are to be kept."""
+    if options.shards or options.locks:
+        stores.make(place.folder, SHARDS, options.shards, options.locks)
+    try:
+        yield
+    finally:
+        if not options.keep:
+            stores.remove(place.stores)
+
+
+def hint(place: Place) -> str:
+    """Return where to look at the shard that has joined."""
+    if place.shard(JOINING).exists():
+        return f"sqlite3 {place.shard(JOINING)} 'SELECT key, length(value) FROM entry LIMIT 5'"
+    return stores.hint(place.urls[JOINING])
 
 
 @contextmanager

@@ -1,23 +1,19 @@
-"""Where the demo keeps its things: a folder with the shards, the decisions, the locks and the journals."""
+"""Where the demo keeps its things: a folder with decisions and journals, and with shards and leases or their URLs."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from ringfence.cli.demo import stores
+from ringfence.cli.demo.witness import sqlite_rows, witness
 from ringfence.cluster import Cluster
 from ringfence.placement import HashRing
 
 FIRST = tuple(f"shard-{number}" for number in range(1, 6))
 JOINING = "shard-6"
 SHARDS = (*FIRST, JOINING)
-
-INTENTS = "SELECT gid FROM ringfence_intent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class Place:
     folder: Path
 
     def shard(self, name: str) -> Path:
-        """Return the file of one shard."""
+        """Return the file of one shard, if it is in one."""
         return self.folder / f"{name}.db"
 
     @property
@@ -71,7 +67,7 @@ class Place:
 
     @property
     def locks(self) -> Path:
-        """The file of the leases."""
+        """The file of the leases, if they are in one."""
         return self.folder / "locks.db"
 
     def journal(self, worker: str) -> Path:
@@ -90,22 +86,27 @@ class Place:
             ring: given when the cluster is new.
             timeout: seconds to wait for a shard that is locked or in doubt.
         """
-        decisions, locks = url(self.decisions), url(self.locks)
+        decisions, locks = url(self.decisions), self.stores.locks
         return Cluster(self.urls, decisions=decisions, locks=locks, ring=ring, name=name, timeout=timeout)
+
+    @property
+    def stores(self) -> stores.Stores:
+        """Where shards and leases are."""
+        return stores.found(self.folder, SHARDS)
 
     @property
     def urls(self) -> dict[str, str]:
         """The URL of each shard."""
-        return {shard: url(self.shard(shard)) for shard in SHARDS}
+        return self.stores.shards
 
     def prepared(self, coordinator: str) -> set[str]:
-        """Return the gids of a coordinator that are prepared on any shard; its plain word, by `sqlite3`."""
-        found = {gid for shard in SHARDS for (gid,) in rows(self.shard(shard), INTENTS)}
+        """Return the gids of a coordinator that are prepared on any shard, by its store's plain word."""
+        found = {gid for shard in self.urls.values() for gid in witness(shard).prepared()}
         return {gid for gid in found if gid.startswith(f"{coordinator}.")}
 
     def outcomes(self) -> dict[str, str]:
         """Return the outcome of each decided transaction by its gid."""
-        return dict(rows(self.decisions, "SELECT gid, outcome FROM ringfence_decision"))
+        return dict(sqlite_rows(self.decisions, "SELECT gid, outcome FROM ringfence_decision"))
 
     def write_manifest(self, files: list[File]) -> None:
         """Write down what was stored."""
@@ -116,12 +117,6 @@ class Place:
         """Return what was stored."""
         text = (self.folder / "manifest.json").read_text(encoding="utf-8")
         return [File(**entry) for entry in json.loads(text)]
-
-
-def rows(path: Path, query: str) -> Iterator[Any]:
-    """Yield the rows of a query on an SQLite file."""
-    with closing(sqlite3.connect(path)) as connection:
-        yield from connection.execute(query)
 
 
 def url(path: Path) -> str:

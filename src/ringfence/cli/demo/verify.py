@@ -1,6 +1,7 @@
-"""Look at every shard with plain `sqlite3` and say what is wrong: nothing here trusts the code that is on trial.
+"""Look at every shard with its store's own client and say what is wrong: nothing here trusts the code on trial.
 
-The ring alone is asked, for where a key belongs. It is made anew, from the names of the shards.
+The ring alone is asked, for where a key belongs, and it is made anew, from the names of the shards; and leases that are
+in a server are listed by their store.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ringfence.cli.demo.journal import Account
-from ringfence.cli.demo.place import INTENTS, SHARDS, File, Place, grown, rows
+from ringfence.cli.demo.place import SHARDS, File, Place, grown
+from ringfence.cli.demo.stores import SQLITE
+from ringfence.cli.demo.witness import Witness, sqlite_rows, witness
+from ringfence.cluster.cluster import LOCK
+from ringfence.locks.manager import LockManager
 from ringfence.placement import HashRing
 
 
@@ -60,11 +65,12 @@ def verify(place: Place, files: list[File], account: Account, advance: Callable[
     """
     findings = Findings()
     digests = {file.key: file.digest for file in files}
-    for shard in SHARDS:
-        for key, value in rows(place.shard(shard), "SELECT key, value FROM entry"):
+    for shard, url in place.urls.items():
+        seen = witness(url)
+        for key, value in seen.entries():
             _note(findings, shard, key, value)
             findings.problems += wrong_value(shard, key, value, digests)
-        findings.problems += left_over(place, shard)
+        findings.problems += left_over(seen, shard)
         advance(1)
     findings.problems += misplaced(findings.where, {key for file in files for key in file.keys})
     findings.problems += miscounted(findings.counts, files, account)
@@ -107,19 +113,28 @@ def miscounted(counts: dict[str, int], files: list[File], account: Account) -> I
             yield f"miscounted: {file.path!r} has {one} updates, the writers' journals say {least} to {most}"
 
 
-def left_over(place: Place, shard: str) -> Iterator[str]:
+def left_over(seen: Witness, shard: str) -> Iterator[str]:
     """See that no prepared branch and no unfinished move is left on a shard."""
-    for (gid,) in rows(place.shard(shard), INTENTS):
+    for gid in seen.prepared():
         yield f"in doubt: transaction {gid} is still prepared on {shard}"
-    states = list(rows(place.shard(shard), "SELECT epoch, previous FROM ringfence_ring"))
+    states = seen.states()
     if states != [(grown().epoch, None)]:
         yield f"unfinished: {shard} is at ring (epoch, previous) {states}, not at epoch {grown().epoch} alone"
 
 
 def leases(place: Place) -> Iterator[str]:
     """See that no lease is left."""
-    for name, owner in rows(place.locks, "SELECT name, owner FROM ringfence_lease"):
+    for name, owner in held(place):
         yield f"lease left: {name!r} is still held by {owner}"
+
+
+def held(place: Place) -> Iterator[tuple[str, str]]:
+    """Yield the leases that stand, with their owners; in a server that others use too, those of the rebalance lock."""
+    if place.stores.locks.startswith(SQLITE):
+        yield from sqlite_rows(place.locks, "SELECT name, owner FROM ringfence_lease")
+        return
+    with LockManager.from_url(place.stores.locks) as manager:
+        yield from ((one.name, one.owner) for one in manager.leases() if one.name == LOCK)
 
 
 def _note(findings: Findings, shard: str, key: str, value: bytes | str) -> None:
