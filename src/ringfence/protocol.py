@@ -19,6 +19,7 @@ that holds something must give it back in `finally`, where it may yield further 
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -66,12 +67,8 @@ Effects: TypeAlias = Generator[Effect, Any, T]
 """A protocol that returns a `T`."""
 
 
-def now() -> float:
-    """Seconds on a clock that never goes back and, where the system has one, runs on in suspend."""
-    return time.clock_gettime(_CLOCK)
-
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+now = functools.partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds on a clock that never goes back and, where the system has one, runs on in suspend."""
 
 
 def run(steps: Effects[T], known: list[Any] | None = None) -> T:

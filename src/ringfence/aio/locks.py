@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -44,20 +44,20 @@ class LoopSession(Session):
             self._enter_loop(asyncio.get_running_loop())
         return super().acquiring(name, ttl, timeout)
 
-    async def take_in_task(self, name: str, ttl: float, timeout: float | None) -> Granted | None:
+    def take_in_task(self, name: str, ttl: float, timeout: float | None) -> Awaitable[Granted | None]:
         """Do what `acquiring` does, in this task."""
         cohort = self._cohort_for(name)
         if not isinstance(cohort, TaskCohort) or asyncio.get_running_loop() is not self._loop:
-            return await arun(self.acquiring(name, ttl, timeout))
+            return arun(self.acquiring(name, ttl, timeout))
         self.check_open()
-        return await cohort.take_in_task(name, new_owner(), ttl, timeout, self.check_open)
+        return cohort.take_in_task(name, new_owner(), ttl, timeout, self.check_open)
 
-    async def give_back_in_task(self, claim: Claim, deadline: float) -> bool:
+    def give_back_in_task(self, claim: Claim, deadline: float) -> Awaitable[bool]:
         """Do what `releasing` does, in this task."""
         cohort = self._cohort_for(claim.name)
         if not isinstance(cohort, TaskCohort):
-            return await arun(self.releasing(claim, deadline))
-        return await cohort.give_back_in_task(claim, deadline)
+            return arun(self.releasing(claim, deadline))
+        return cohort.give_back_in_task(claim, deadline)
 
     def _gathered(self) -> TaskCohort | None:
         return TaskCohort(self.store, self.table, self._waiter) if self._remote else None

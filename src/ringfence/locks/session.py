@@ -84,7 +84,8 @@ class Session:
 
     def take(self, name: str, ttl: float, timeout: float | None) -> Granted | None:
         """Do what `acquiring` does, in this thread."""
-        self.check_open()
+        if self.closed:
+            self.check_open()
         cohort = self._cohort_for(name)
         if cohort is None:
             return at_once.take(self.store, name, new_owner(), ttl, timeout, self.check_open)
@@ -121,8 +122,9 @@ class Session:
 
     def keep(self, lease: BaseLease, granted: Granted, renew: bool) -> None:
         """Take in a new lease."""
-        self.check_open()
-        self._leases[granted.claim] = weakref.ref(lease)
+        if self.closed:
+            self.check_open()
+        self._leases[granted[0]] = weakref.ref(lease)
         self.notice(keep(self.table, granted, renew))
 
     def forget(self, claim: Claim) -> float:
@@ -206,7 +208,8 @@ class ThreadSession(Session):
             with self._starting:
                 if self._watcher is None:
                     self._watcher = self._thread(watch, "watch", self._alarm)
-        self._alarm.ring_before(due)
+        if due < self._alarm.until:
+            self._alarm.ring_before(due)
 
     def tick(self) -> None:
         """Report the lost leases, and hand those to renew to the renewing thread."""
@@ -243,11 +246,15 @@ class ThreadSession(Session):
 
 
 class Alarm:
-    """A wait of one thread that others can cut short."""
+    """A wait of one thread that others can cut short.
+
+    Attributes:
+        until: when the waiting thread will look again; it is awake at minus infinity.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._until = -math.inf  # when the waiting thread will look again; it is awake at minus infinity
+        self.until = -math.inf
         self._idle = False  # nothing was due when it looked last, and nobody rang
         self._stopped = False
 
@@ -257,21 +264,21 @@ class Alarm:
         So a lock that is taken and freed over and over does not wake this thread each time.
         """
         with self._condition:
-            self._until = math.inf  # so that whoever looks at it now waits for the next line
+            self.until = math.inf  # so that whoever looks at it now waits for the next line
             due, moment = next_due(), now()
-            self._until = math.inf if self._idle and due == math.inf else min(due, moment + LONGEST_WAIT)
+            self.until = math.inf if self._idle and due == math.inf else min(due, moment + LONGEST_WAIT)
             rung = False
-            if self._until > moment and not self._stopped:
-                rung = self._condition.wait(self._until - moment if self._until < math.inf else None)
+            if self.until > moment and not self._stopped:
+                rung = self._condition.wait(self.until - moment if self.until < math.inf else None)
             self._idle = due == math.inf and not rung
-            self._until = -math.inf
+            self.until = -math.inf
 
     def ring_before(self, due: float) -> None:
         """End the wait if it would last beyond `due`."""
-        if due >= self._until:
+        if due >= self.until:
             return
         with self._condition:
-            if due < self._until:
+            if due < self.until:
                 self._condition.notify_all()
 
     def stop(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from ringfence import _redis
@@ -42,14 +42,11 @@ class AsyncRedisStore:
         self._connection: LoopConnection | None = None
         self._connecting: asyncio.Task[LoopConnection] | None = None
 
-    async def grant(
+    def grant(
         self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1
-    ) -> int | None:
+    ) -> Awaitable[int | None]:
         """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
-        try:
-            return await self._grant(name, owner, ttl, queue, fences)
-        except HungUp:  # perhaps while nothing was asked; a second time cannot harm
-            return await self._grant(name, owner, ttl, queue, fences)
+        return self._line_up(name, owner, ttl, fences) if queue else self._ask_once(name, owner, ttl, fences)
 
     async def wait(self, name: str, owner: str, seconds: float) -> Push | None:  # noqa: ARG002 -- owners are unique
         """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most."""
@@ -107,17 +104,32 @@ class AsyncRedisStore:
         if self._connection is not None:
             self._connection.give_up("it was closed")
 
-    async def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
+    async def _ask_once(
+        self, name: str, owner: str, ttl: float, fences: int, again: bool = True
+    ) -> int | None:
         connection = self.live() or await self._connected()
-        if not queue:
+        try:
             answer = await self._ask(connection, requests.grant(name, owner, ttl, fences))
-            return await self._counted(connection, name, owner, answer) if answer > 0 else None
+        except HungUp:  # perhaps while nothing was asked; a second time cannot harm
+            if not again:
+                raise
+            return await self._ask_once(name, owner, ttl, fences, again=False)
+        return await self._counted(connection, name, owner, answer) if answer > 0 else None
+
+    async def _line_up(
+        self, name: str, owner: str, ttl: float, fences: int, again: bool = True
+    ) -> int | None:
+        connection = self.live() or await self._connected()
         request = requests.grant(name, owner, ttl, fences, connection.channel)
         slot = connection.waiters[owner] = TaskSlot()  # before the push can come
         answer = 0
         try:
             first = await connection.send(request)
             answer = first if type(first) is int else await self._resolved(connection, request, first)
+        except HungUp:
+            if not again:
+                raise
+            return await self._line_up(name, owner, ttl, fences, again=False)
         finally:
             if answer >= 0:
                 connection.waiters.pop(owner, None)

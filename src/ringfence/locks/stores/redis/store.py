@@ -115,7 +115,7 @@ class RedisStore:
         self._connecting = threading.Lock()
 
     def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
-        connection = self._connected()
+        connection = self.live() or self._connect()
         if not queue:
             answer = self._ask(connection, requests.grant(name, owner, ttl, fences))
             return self._counted(connection, name, owner, answer) if answer > 0 else None
