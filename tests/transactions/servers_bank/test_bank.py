@@ -1,4 +1,4 @@
-"""Two PostgreSQL databases and a MariaDB under fire: with ringfence no money is lost, with SQLAlchemy's twophase it is."""
+"""Databases of PostgreSQL and MariaDB under fire: with ringfence no money is lost, with SQLAlchemy's twophase it is."""
 
 from __future__ import annotations
 
