@@ -4,13 +4,15 @@ import os
 import shutil
 import signal
 import sqlite3
-import warnings
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from ringfence import _sqlite
 from ringfence.transactions import Outcome, TransactionManager
+
+from .children import Child
 
 NAMES = ("east", "west")
 
@@ -94,24 +96,9 @@ Acknowledge = Callable[[], object]
 
 def forked(work: Callable[[Acknowledge], object]) -> tuple[int, bool]:
     """Run `work` in a forked child; return its exit status (-9 when it killed itself) and whether it acknowledged."""
-    reader, writer = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # threads of the test runner; they are not used here
-        child = os.fork()
-    if child == 0:
-        try:
-            work(partial(os.write, writer, b"!"))
-            os._exit(0)
-        except BaseException as error:
-            os.write(2, f"{type(error).__name__}: {error}\n".encode())
-            os._exit(1)
-    os.close(writer)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    acknowledged = os.read(reader, 1) == b"!"
-    os.close(reader)
-    return status, acknowledged
+    with closing(Child(lambda say: work(partial(say, b"!")))) as child:
+        status = {"ended": 0, "killed": -signal.SIGKILL}.get(child.wait(), 1)
+        return status, child.said == b"!"
 
 
 def die() -> None:

@@ -139,7 +139,9 @@ class Trap:
     def _is_here(self, operation: str, args: tuple[object, ...]) -> bool:
         if self._place.operation not in (operation, _KINDS.get(operation)):
             return False
-        return not self._place.of or any(isinstance(arg, str) and arg.endswith(self._place.of) for arg in args)
+        return not self._place.of or any(
+            isinstance(arg, str) and arg.endswith(self._place.of) for arg in args
+        )
 
     def _watched(self, operation: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*args: Any) -> Any:
@@ -151,7 +153,9 @@ class Trap:
 
         return watched
 
-    def _half_done(self, operation: str, original: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _half_done(
+        self, operation: str, original: Callable[..., Any], args: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         """Write half of what is to be written, and go on with the rest; everything else has no half."""
         if operation != "write" or self._place.when != "sent":
             self.reached(operation, "sent", *args)
