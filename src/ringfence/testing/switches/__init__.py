@@ -51,6 +51,8 @@ SWITCHES: Mapping[str, Switch] = {
     "silence-is-no-abort": Switch(transactions.silence_is_no_abort, "two_phase"),
     "one-phase-is-settled": Switch(transactions.one_phase_is_settled, "two_phase"),
     "no-trace-is-made-abort": Switch(transactions.no_trace_is_made_abort, "recovery"),
+    "marker-is-settled": Switch(transactions.marker_is_settled, "takeover"),
+    "marker-follows-the-row": Switch(transactions.marker_follows_the_row, "takeover"),
     "failed-fsync-ends-deciding": Switch(transactions.failed_fsync_ends_deciding, "two_phase"),
     "failed-statement-votes-no": Switch(transactions.failed_statement_votes_no, "two_phase"),
     "newer-ring-refuses-older": Switch(cluster.newer_ring_refuses_older, "rebalance"),

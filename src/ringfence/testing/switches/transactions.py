@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from ringfence.errors import Aborted
-from ringfence.protocol import Call, Effects, Parallel
+from ringfence.protocol import Call, Effects, Now, Parallel
 from ringfence.testing.switches.replaced import replaced
 from ringfence.transactions import recovery, two_phase
 from ringfence.transactions.decisions import DecisionStore, recorded
@@ -17,6 +17,7 @@ from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
 from ringfence.transactions.participants import memory as participant_in_memory
+from ringfence.transactions.participants.memory import MemoryParticipant
 from ringfence.transactions.two_phase import Ending, Enlisted
 
 
@@ -139,6 +140,33 @@ def no_trace_is_made_abort() -> AbstractContextManager[None]:
         return answers
 
     return replaced(recovery, "_ask_all", look)
+
+
+def marker_is_settled() -> AbstractContextManager[None]:
+    """Transactions 3: what became of a marker's decision that was not answered is asked of the decision store.
+
+    Off, it is taken for an abort, though the marker may have committed its work, and the row with it.
+    """
+
+    def give_up(gid: str, error: Exception, ending: Ending) -> Effects[Outcome]:  # noqa: ARG001
+        yield Now()
+        return Outcome.ABORTED
+
+    return replaced(two_phase, "_settle_decision", give_up)
+
+
+def marker_follows_the_row() -> AbstractContextManager[None]:
+    """Transactions 3: a marker commits its work only together with the row "committed".
+
+    Off, it commits it whatever stands: recovery has won "aborted", and rolls the others back.
+    """
+
+    def decide(marker: MemoryParticipant, gid: str) -> Outcome:
+        marker.decision_store().put_if_absent(gid, Outcome.COMMITTED)
+        marker.one_phase(gid)
+        return Outcome.COMMITTED
+
+    return replaced(MemoryParticipant, "decide", decide)
 
 
 def failed_fsync_ends_deciding() -> AbstractContextManager[None]:

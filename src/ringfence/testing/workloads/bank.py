@@ -20,6 +20,7 @@ from ringfence.testing.disk import DiskDecisions
 from ringfence.testing.network import ANYTHING, RELIABLE, Route, Violation
 from ringfence.testing.simulator import OUTAGE, Process, Simulation
 from ringfence.transactions.coordinator import Coordinator
+from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants.memory import MemoryBranch, MemoryParticipant
@@ -246,9 +247,9 @@ def route(call: Call) -> Route:
     return RELIABLE if call.operation == "begin" else ANYTHING
 
 
-def opened() -> MemoryParticipant:
-    """A participant with money in its accounts."""
-    participant = MemoryParticipant(timeout=0.0)
+def opened(decisions: MemoryDecisions | None = None) -> MemoryParticipant:
+    """A participant with money in its accounts, and maybe with the decisions."""
+    participant = MemoryParticipant(timeout=0.0, decisions=decisions)
     branch = participant.begin("bank.1.1")
     for number in range(ACCOUNTS):
         branch.put(("account", number), MONEY)
