@@ -1,4 +1,4 @@
-"""Where the accounts are: SQLite files, or databases of a server, as seen by programs that know nothing of ringfence."""
+"""Where the accounts are: files or databases, as seen by programs that know nothing of ringfence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ class SqliteStores:
         return f"sqlite:///{self._folder}/{name}.db"
 
     def run(self, name: str, sql: str) -> Rows:
-        with closing(sqlite3.connect(self._folder / f"{name}.db", timeout=PATIENCE)) as connection, connection:
+        with (
+            closing(sqlite3.connect(self._folder / f"{name}.db", timeout=PATIENCE)) as connection,
+            connection,
+        ):
             return connection.execute(sql).fetchall()
 
     def left_alone(self) -> None:
@@ -132,11 +135,14 @@ class MariaStores:
         self._ask(f"XA {what} {xid}")
 
     def _ask(self, sql: str, database: str | None = None) -> Rows:
-        address = {"host": self._server.host, "port": self._server.port, "user": "root"}
-        with closing(pymysql.connect(**address, database=database, autocommit=True)) as connection:
-            with connection.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall()
+        server = self._server
+        connection = pymysql.connect(
+            host=server.host, port=server.port, user="root", database=database, autocommit=True
+        )
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(sql)
+            rows: Rows = cursor.fetchall()
+            return rows
 
 
 def await_none(look: Any) -> None:

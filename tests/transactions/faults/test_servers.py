@@ -44,7 +44,14 @@ def marked(process: str) -> Iterator[object]:
                 telling = name in TELLING and decisions != "log" and shape in ("two", "one phase")
                 fast = telling and (server == "postgresql" or act is kill)
                 marks = [] if fast else [pytest.mark.slow]
-                yield pytest.param(server, act, *case, marks=marks, id="-".join((server, act.__name__, *case)))
+                yield pytest.param(
+                    server, act, *case, marks=marks, id="-".join((server, act.__name__, *case))
+                )
+
+
+def some_slow(*values: object) -> list[object]:
+    """Cases for the slow tests."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 CASES = ("stores", "act", "name", "decisions", "shape")
@@ -65,7 +72,9 @@ def test_a_recoverer_at(
     at_a_point_of_the_recoverer(World(tmp_path, stores, decisions, shape), name, act, committed)
 
 
-@pytest.mark.parametrize("name", ["first-statement", "second-prepared", "voted", "decided", "between-commits"])
+@pytest.mark.parametrize(
+    "name", ["voted", "between-commits", *some_slow("first-statement", "second-prepared", "decided")]
+)
 def test_a_server_is_killed_at(name: str, private_server: PrivateServers, tmp_path: Path) -> None:
     server = private_server(PostgreSQL())
     world = World(tmp_path, PostgresStores(server), "log", "two")
@@ -86,7 +95,7 @@ def test_connections_break_at(name: str, postgresql_server: PostgreSQL, tmp_path
         at_a_point_of_the_coordinator(world, name, stop, proxy.reset)
 
 
-@pytest.mark.parametrize("number", [*range(1, 15), *(pytest.param(n, marks=pytest.mark.slow) for n in range(15, 40))])
+@pytest.mark.parametrize("number", [*range(4, 12), *some_slow(1, 2, 3, *range(12, 40))])
 @pytest.mark.parametrize("decisions", ["row", "marker"])
 def test_a_reply_is_lost(number: int, decisions: str, postgresql_server: PostgreSQL, tmp_path: Path) -> None:
     with Proxy(postgresql_server.port) as proxy:

@@ -20,7 +20,10 @@ from .points import at_a_point_of_the_coordinator, at_a_point_of_the_recoverer, 
 from .stores import SqliteStores
 from .world import Act, World, coordinate
 
-ELSEWHERE = {8: "test_a_disk_that_fails", **dict.fromkeys((19, 20, 21, 22), "what stops here is taken over from")}
+ELSEWHERE = {
+    8: "test_a_disk_that_fails",
+    **dict.fromkeys((19, 20, 21, 22), "what stops here is taken over from"),
+}
 BY_HAND = {26}  # in test_servers
 LATER = {23, 24, 25}  # sagas; try, confirm, cancel; the outbox
 

@@ -181,7 +181,9 @@ def recover(world: World, trap: Trap, say: Say) -> None:
 
 def left_behind(world: World, committed: bool) -> bytes:
     """Kill a coordinator when its branches are prepared, before the decision or after it; return what it said."""
-    before, after = ("voted-for-marker", "marker-decided") if world.decisions == "marker" else ("voted", "decided")
+    before, after = (
+        ("voted-for-marker", "marker-decided") if world.decisions == "marker" else ("voted", "decided")
+    )
     child = world.process(coordinate, POINTS[after if committed else before].place, kill)
     try:
         assert child.wait() == "killed"
