@@ -93,9 +93,10 @@ class PostgresStores:
         )
         await_none(lambda: self._ask("postgres", others))
 
-    def by_hand(self, what: str) -> None:
+    def by_hand(self, coordinator: str, what: str) -> None:
         """End one prepared branch as somebody does who is tired of it: `what` is COMMIT or ROLLBACK."""
-        gid, database = self._ask("postgres", "SELECT gid, database FROM pg_prepared_xacts")[0]
+        ours = f"SELECT gid, database FROM pg_prepared_xacts WHERE gid LIKE '%{coordinator}.%'"
+        gid, database = self._ask("postgres", ours)[0]
         self._ask(database, f"{what} PREPARED '{gid}'")
 
     def _url(self, database: str) -> str:
@@ -129,10 +130,11 @@ class MariaStores:
         )
         await_none(lambda: self._ask(others))
 
-    def by_hand(self, what: str) -> None:
+    def by_hand(self, coordinator: str, what: str) -> None:
         """End one prepared branch as somebody does who is tired of it: `what` is COMMIT or ROLLBACK."""
-        *_, xid = self._ask("XA RECOVER FORMAT='SQL'")[0]
-        self._ask(f"XA {what} {xid}")
+        name = f"{coordinator}.".encode().hex()
+        ours = [row[-1] for row in self._ask("XA RECOVER FORMAT='SQL'") if name in row[-1].lower()]
+        self._ask(f"XA {what} {ours[0]}")
 
     def _ask(self, sql: str, database: str | None = None) -> Rows:
         server = self._server

@@ -118,7 +118,7 @@ def test_resolved_by_hand_in_the_middle_of_a_recovery(
     stores.left_alone()
     with closing(world.process(recover, POINTS["won"].place, stop)) as child:
         assert child.wait() == "stopped"
-        stores.by_hand(hand)
+        stores.by_hand(world.name, hand)
         assert child.go_on() == "ended"
     check_heuristic(world, committed)
 
@@ -129,7 +129,7 @@ def test_resolved_by_hand_before_the_coordinator_does(stores: PostgresStores, tm
     world = World(tmp_path, stores, "row", "two")
     with closing(world.process(coordinate, POINTS["decided"].place, stop)) as child:
         assert child.wait() == "stopped"
-        stores.by_hand("ROLLBACK")
+        stores.by_hand(world.name, "ROLLBACK")
         assert child.go_on() == "ended"
         assert child.said == b"(!"
     check_heuristic(world, True)
