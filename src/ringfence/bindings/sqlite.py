@@ -17,8 +17,8 @@ from ringfence.bindings.cursor import Cursor
 from ringfence.bindings.lent import Lent, Returned, Shelf
 from ringfence.bindings.notes import Notes
 from ringfence.errors import Aborted
-from ringfence.transactions.decisions.poison import deciding
-from ringfence.transactions.decisions.sqlite import poison_of, put
+from ringfence.transactions.decisions.poison import deciding, poison_of
+from ringfence.transactions.decisions.sqlite import put
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome, Vote
 from ringfence.transactions.participants.sqlite import SqliteParticipant, settled

@@ -7,6 +7,7 @@ al., "Can applications recover from fsync failures?", USENIX ATC 2020.)
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,3 +55,11 @@ def deciding(poison: Poison) -> Iterator[None]:
         except StoreError as error:
             poison.after(error)
             raise
+
+
+def poison_of(path: str) -> Poison:
+    """What keeps this process from deciding in the file or folder `path`, once a decision failed there."""
+    return _poisons.setdefault((os.getpid(), os.path.realpath(path)), Poison())
+
+
+_poisons: dict[tuple[int, str], Poison] = {}  # of a process and a path, however often it is opened

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from ringfence._sqlite import Connection, Pool, begin, commit, has_table, immediate, translating
 from ringfence.errors import StoreDamaged
 from ringfence.transactions.decisions import Heuristic, check_outcome, recorded
-from ringfence.transactions.decisions.poison import Poison, deciding
+from ringfence.transactions.decisions.poison import deciding, poison_of
 from ringfence.transactions.gid import Gid, check_name
 from ringfence.transactions.outcome import Outcome
 
@@ -111,14 +111,6 @@ class SqliteDecisions:
     def close(self) -> None:
         """Close the file."""
         self._pool.close()
-
-
-_poisons: dict[tuple[int, str], Poison] = {}  # of a process and a file, however often it is opened
-
-
-def poison_of(path: str) -> Poison:
-    """What keeps this process from deciding in the file `path`, once a decision failed there."""
-    return _poisons.setdefault((os.getpid(), os.path.realpath(path)), Poison())
 
 
 def put(connection: Connection, gid: Gid, outcome: Outcome) -> Outcome:

@@ -16,7 +16,7 @@ from ringfence.transactions.decisions.file.log import SEGMENT, Log
 from ringfence.transactions.decisions.file.reading import read_beside
 from ringfence.transactions.decisions.file.segments import read_all
 from ringfence.transactions.decisions.file.turns import Group, Turns
-from ringfence.transactions.decisions.poison import Poison
+from ringfence.transactions.decisions.poison import poison_of
 from ringfence.transactions.gid import Gid, check_name
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
@@ -46,7 +46,7 @@ class FileDecisions:
         self.path = self._disk.path
         self._disk.hold()
         try:
-            self._poison = _poisons.setdefault((os.getpid(), os.path.realpath(self.path)), Poison())
+            self._poison = poison_of(self.path)
             found = read_all(self._disk)
             self._log = Log(self._disk, found, segment)
             self._index = Index(found)
@@ -241,6 +241,3 @@ class _Decision:
     gid: str
     outcome: Outcome
     group: Group | None = None
-
-
-_poisons: dict[tuple[int, str], Poison] = {}  # of a process and a folder, however often it is opened

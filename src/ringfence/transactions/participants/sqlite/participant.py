@@ -29,8 +29,8 @@ from contextlib import closing
 from ringfence import _sqlite, _sqlite_marks
 from ringfence._sqlite import Connection, Pool, immediate, translating
 from ringfence.errors import Aborted, FenceRejected, HeuristicOutcome, InDoubt, InvalidValue
-from ringfence.transactions.decisions.poison import deciding
-from ringfence.transactions.decisions.sqlite import SqliteDecisions, poison_of, put
+from ringfence.transactions.decisions.poison import deciding, poison_of
+from ringfence.transactions.decisions.sqlite import SqliteDecisions, put
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome, Vote
 from ringfence.transactions.participants import Capabilities
