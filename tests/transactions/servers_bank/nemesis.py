@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +17,8 @@ from .places import ACCOUNTS, PLACES, Places
 
 WORKER = Path(__file__).with_name("worker.py")
 PATIENCE = 60.0
+_A_WHILE = 3.0
+"""Seconds without any work after which harm is done all the same."""
 
 
 class Workers:
@@ -98,8 +99,8 @@ class Nemesis:
         self._draw = random.Random(seed)
         self.done: list[str] = []
 
-    def work(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
-        """Do harm for so long, or until it is enough."""
+    def work(self, seconds: float) -> None:
+        """Do harm for so long, each time once some work was done again, or none for a while."""
         harms = [
             self._kill_a_process,
             self._kill_a_process,
@@ -109,17 +110,20 @@ class Nemesis:
             self._kill_a_server,
         ]
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not enough():
-            time.sleep(self._draw.uniform(0.2, 0.8))
+        while time.monotonic() < until:
+            self.sees_work(1, _A_WHILE)
+            time.sleep(self._draw.uniform(0.1, 0.6))
             self._draw.choice(harms)()
 
-    def await_work(self, count: int) -> None:
-        """Wait until so many transfers more were done."""
-        until = time.monotonic() + PATIENCE
+    def sees_work(self, count: int, seconds: float) -> bool:
+        """Wait until so many transfers more were done; whether they were."""
+        until = time.monotonic() + seconds
         wanted = len(self._workers.acknowledged()) + count
         while len(self._workers.acknowledged()) < wanted:
-            assert time.monotonic() < until, f"nothing is done any more: {self._workers.errors()}"
+            if time.monotonic() > until:
+                return False
             time.sleep(0.05)
+        return True
 
     def _kill_a_process(self) -> None:
         name = self._draw.choice(self._workers.names)

@@ -38,13 +38,13 @@ def under_fire(kind: str, places: Places, folder: Path, seconds: float, number: 
     """Move money while harm is done, and then have all processes dead and all servers alive; a report."""
     with Workers(kind, places, folder, number, WORKERS) as workers:
         nemesis = Nemesis(places, workers, number)
-        if kind == "ringfence":
-            nemesis.await_work(5)
+        begun = nemesis.sees_work(5, PATIENCE)
         nemesis.work(seconds)
-        if kind == "ringfence":
-            nemesis.await_work(5)
+        went_on = begun and nemesis.sees_work(5, PATIENCE if kind == "ringfence" else 0.0)
     places.heal()
-    return workers, f"seed {number}, {', '.join(nemesis.done)}\n{workers.errors()}"
+    report = f"seed {number}, {', '.join(nemesis.done)}\n{workers.errors()}"
+    assert went_on or kind != "ringfence", f"nothing is done any more: {report}"
+    return workers, report
 
 
 def settled(places: Places) -> Books:
