@@ -19,11 +19,19 @@ def started_server() -> Iterator[MariaDB]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def emptied() -> list[str]:
+    """Databases that no test uses any more."""
+    return []
+
+
 @pytest.fixture
-def databases(started_server: MariaDB) -> Databases:
-    """Makes databases; the server runs."""
+def databases(started_server: MariaDB, emptied: list[str]) -> Iterator[Databases]:
+    """Gives out databases; the server runs."""
     started_server.resume()
-    return Databases(started_server.start())
+    opened = Databases(started_server.start(), emptied)
+    yield opened
+    opened.give_back()
 
 
 @pytest.fixture

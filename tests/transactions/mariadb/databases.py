@@ -15,16 +15,40 @@ ITEMS = "CREATE TABLE item (id INT PRIMARY KEY, value INT NOT NULL) ENGINE = Inn
 
 
 class Databases:
-    """Makes new databases, and looks into them."""
+    """Gives out empty databases, and looks into them.
 
-    def __init__(self, server: MariaDB) -> None:
+    Args:
+        server: where they are.
+        emptied: names of those that are no longer used; to make one takes long.
+    """
+
+    def __init__(self, server: MariaDB, emptied: list[str]) -> None:
         self.server = server
+        self._emptied = emptied
+        self._used: list[str] = []
 
     def new(self, port: int | None = None) -> str:
-        """The URL of a new database, through another port if need be."""
+        """The URL of an empty database, through another port if need be."""
+        name = self._emptied.pop() if self._emptied else self._made()
+        self._used.append(name)
+        return f"mariadb://root@127.0.0.1:{port or self.server.port}/{name}"
+
+    def give_back(self) -> None:
+        """Empty all that were given out, unless something is left prepared in them."""
+        self.server.resume()
+        self.server.start()
+        if not self.prepared():
+            for name in self._used:
+                tables = [
+                    row[0] for row in self.ask(name, "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
+                ]
+                self.ask(name, *(f"DELETE FROM {table}" for table in tables))
+            self._emptied += self._used
+
+    def _made(self) -> str:
         name = f"d{next(_numbers)}"
         self.ask("", f"CREATE DATABASE {name} CHARACTER SET utf8mb4", f"USE {name}", ITEMS)
-        return f"mariadb://root@127.0.0.1:{port or self.server.port}/{name}"
+        return name
 
     def ask(self, database: str, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements as somebody who knows nothing of ringfence; the rows of the last one."""
