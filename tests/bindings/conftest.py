@@ -38,9 +38,11 @@ def mariadb(in_mariadb: Pair) -> Pair:
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
-def pair(request: pytest.FixtureRequest, postgresql: Pair, mariadb: Pair) -> Pair:
+def pair(request: pytest.FixtureRequest, in_postgresql: Pair, in_mariadb: Pair) -> Pair:
     """A pair of databases with 1000 cents on each side."""
-    return postgresql if request.param == "postgresql" else mariadb
+    found = in_postgresql if request.param == "postgresql" else in_mariadb
+    found.reset()
+    return found
 
 
 @pytest.fixture

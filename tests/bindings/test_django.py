@@ -22,7 +22,7 @@ from ringfence.transactions import Outcome
 from .pairs import Pair, new_name
 from .shop import run, set_up
 
-TIMES = 40
+TIMES = 10
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from ringfence.transactions import Outcome
 
 from .pairs import Pair
 
-TIMES = 40
+TIMES = 20
 
 
 @pytest.fixture
