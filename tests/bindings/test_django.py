@@ -46,9 +46,9 @@ def move(cents: int = 10) -> None:
 
 def test_commit_and_roll_back(shop: Pair) -> None:
     for _ in range(3):
-        with atomic("default", "other") as gid:
+        with atomic("default", "other") as tx:
             move()
-        assert manager().outcome(gid) is Outcome.COMMITTED
+        assert manager().outcome(tx.gid) is Outcome.COMMITTED
         with suppress(LookupError), atomic("default", "other"):
             move(500)
             raise LookupError
@@ -96,15 +96,15 @@ def test_savepoints_and_blocks_inside(shop: Pair) -> None:
             run("default", "UPDATE account SET cents = cents - 5")
         run("other", "UPDATE account SET cents = cents + 5")
     assert shop.moved() == 15
-    assert manager().outcome(inner) is Outcome.COMMITTED
+    assert manager().outcome(inner.gid) is Outcome.COMMITTED
 
 
 def test_what_waits_for_the_commit_runs_after_the_decision(shop: Pair) -> None:
     seen: list[Any] = []
-    with atomic("default", "other") as gid:
+    with atomic("default", "other") as tx:
         move()
         for alias in ("default", "other"):
-            transaction.on_commit(lambda: seen.append((shop.moved(), manager().outcome(gid))), using=alias)
+            transaction.on_commit(lambda: seen.append((shop.moved(), manager().outcome(tx.gid))), using=alias)
     assert seen == [(10, Outcome.COMMITTED)] * 2
     with suppress(LookupError), atomic("default", "other"):
         transaction.on_commit(lambda: seen.append("never"), using="other")
@@ -161,20 +161,20 @@ def test_recovery_that_leaves_something_says_so(shop: Pair, monkeypatch: pytest.
 
 
 def test_rolling_back_one_rolls_back_all(shop: Pair) -> None:
-    with atomic("default", "other") as gid:
+    with atomic("default", "other") as tx:
         move()
         transaction.set_rollback(True, using="other")
     assert shop.moved() == 0
-    assert manager().outcome(gid) is Outcome.ABORTED
+    assert manager().outcome(tx.gid) is Outcome.ABORTED
 
 
 def test_a_database_in_sqlite_alone(shop: Pair) -> None:
     run("here", "CREATE TABLE IF NOT EXISTS account (cents INTEGER)")
-    with atomic("here", "other") as gid:
+    with atomic("here", "other") as tx:
         run("here", "INSERT INTO account VALUES (5)")
         run("other", "SELECT * FROM account")
     assert run("here", "SELECT count(*) FROM account WHERE cents = 5") == [(1,)]
-    assert manager().outcome(gid) is Outcome.COMMITTED
+    assert manager().outcome(tx.gid) is Outcome.COMMITTED
 
 
 @pytest.mark.parametrize("aliases", [(), ("default", "missing")])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -213,6 +214,19 @@ def test_twophase_and_autocommit_are_refused(
     if engines["east"].dialect.name == "postgresql":
         with Session(manager=tm) as session, pytest.raises(InvalidValue, match="autocommit"):
             run(session, alone, "SELECT 1")
+
+
+def test_a_stale_lease_aborts(pair: Pair, engines: dict[str, Engine], tm: TransactionManager) -> None:
+    resource = new_name()
+    for fence, happens in ((7, True), (6, False), (8, True)):
+        with Session(manager=tm) as session:
+            move(session, engines)
+            session.tx.guard(SimpleNamespace(name=resource, fence=fence))
+            with nullcontext() if happens else pytest.raises(Aborted, match="fence"):
+                session.commit()
+    assert pair.moved() == 20
+    with pytest.raises(InvalidValue, match="first statement"):
+        _ = Session(manager=tm).tx
 
 
 def test_engines_of_unknown_drivers_are_refused() -> None:

@@ -15,11 +15,11 @@ from ringfence.bindings.notes import Notes
 from ringfence.errors import InvalidValue
 from ringfence.transactions import Transaction, TransactionManager
 
-_at_work: ContextVar[Mapping[str, str]] = ContextVar("_at_work", default=MappingProxyType({}))
+_at_work: ContextVar[Mapping[str, Transaction]] = ContextVar("_at_work", default=MappingProxyType({}))
 
 
 @contextmanager
-def atomic(*aliases: str) -> Iterator[str]:
+def atomic(*aliases: str) -> Iterator[Transaction]:
     """Run the block, or the decorated function, in one transaction over the databases `aliases`.
 
     Leaving it normally commits on all of them; leaving it by an exception rolls back on all. Inside, `using` chooses
@@ -27,7 +27,7 @@ def atomic(*aliases: str) -> Iterator[str]:
     runs once the transaction is decided. `set_rollback(True, using=…)` on one of them rolls back all.
 
     Yields:
-        The global id of the transaction, for `manager().outcome`.
+        The transaction: `tx.gid` for `manager().outcome`, `tx.guard(lease)`.
 
     Raises:
         Aborted: on leaving: nothing happened, it may be run again.
@@ -36,8 +36,8 @@ def atomic(*aliases: str) -> Iterator[str]:
     """
     _check(aliases)
     outer = _at_work.get()
-    with _savepoints(aliases, outer) if outer.keys() >= set(aliases) else _outermost(aliases) as gid:
-        yield gid
+    with _savepoints(aliases, outer) if outer.keys() >= set(aliases) else _outermost(aliases) as tx:
+        yield tx
 
 
 def _check(aliases: tuple[str, ...]) -> None:
@@ -47,16 +47,16 @@ def _check(aliases: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def _savepoints(aliases: tuple[str, ...], gids: Mapping[str, str]) -> Iterator[str]:
+def _savepoints(aliases: tuple[str, ...], at_work: Mapping[str, Transaction]) -> Iterator[Transaction]:
     """Inside of another block on these databases, which is the one that ends the transaction."""
     with ExitStack() as stack:
         for alias in aliases:
             stack.enter_context(transaction.atomic(using=alias))
-        yield gids[aliases[0]]
+        yield at_work[aliases[0]]
 
 
 @contextmanager
-def _outermost(aliases: tuple[str, ...]) -> Iterator[str]:
+def _outermost(aliases: tuple[str, ...]) -> Iterator[Transaction]:
     for alias in aliases:
         if connections[alias].in_atomic_block:
             raise InvalidValue(
@@ -71,10 +71,10 @@ def _outermost(aliases: tuple[str, ...]) -> Iterator[str]:
         for alias in aliases:
             stack.callback(_release, tm, tx.gid, alias, cut)
         stack.enter_context(tx)
-        stack.enter_context(_working(dict.fromkeys(aliases, tx.gid)))
+        stack.enter_context(_working(dict.fromkeys(aliases, tx)))
         for alias in aliases:
             stack.enter_context(_branch(tm, tx, alias))
-        yield tx.gid
+        yield tx
         committed = not any(connections[alias].needs_rollback for alias in aliases)
         if not committed:
             _roll_back(tx, aliases)
@@ -84,8 +84,8 @@ def _outermost(aliases: tuple[str, ...]) -> Iterator[str]:
 
 
 @contextmanager
-def _working(gids: dict[str, str]) -> Iterator[None]:
-    token = _at_work.set({**_at_work.get(), **gids})
+def _working(at_work: dict[str, Transaction]) -> Iterator[None]:
+    token = _at_work.set({**_at_work.get(), **at_work})
     try:
         yield
     finally:

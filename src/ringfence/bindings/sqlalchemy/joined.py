@@ -21,14 +21,15 @@ class Joined:
         connection: the first connection.
 
     Attributes:
-        gid: the transaction's global id.
+        transaction: the manager's transaction.
+        gid: its global id.
     """
 
     def __init__(self, manager: Any, connection: Connection) -> None:
         self._manager = manager
         self._adapted: Any = connection.connection.dbapi_connection
-        self._transaction = self._start()
-        self.gid: str = self._transaction.gid
+        self.transaction = self._start()
+        self.gid: str = self.transaction.gid
         self._joined: list[tuple[Any, Connection]] = []
         self._over = False
 
@@ -73,10 +74,10 @@ class Joined:
         return self._manager.transaction()
 
     def _begin(self, name: str) -> Any:
-        return self._transaction[name]
+        return self.transaction[name]
 
     def _finish(self, how: str) -> None:
-        getattr(self._transaction, how)()
+        getattr(self.transaction, how)()
 
 
 class AsyncJoined(Joined):
@@ -86,12 +87,12 @@ class AsyncJoined(Joined):
         return self._wait(self._manager.transaction().__aenter__())
 
     def _begin(self, name: str) -> Any:
-        return self._wait(self._transaction.branch(name))
+        return self._wait(self.transaction.branch(name))
 
     def _finish(self, how: str) -> None:
         for participant, _ in self._joined if how == "commit" else ():
             self._wait(participant.look(self.gid))
-        self._wait(getattr(self._transaction, how)())
+        self._wait(getattr(self.transaction, how)())
 
     def _wait(self, awaitable: Awaitable[T]) -> T:
         result: T = self._adapted.run_async(lambda _: awaitable)

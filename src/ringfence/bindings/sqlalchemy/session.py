@@ -39,6 +39,17 @@ class Session(orm.Session):
         self.gid: str | None = None
         self._joined: Joined | None = None
 
+    @property
+    def tx(self) -> Any:
+        """The transaction at work: `tx.guard(lease)`, and `tx[name]` for participants that are no engines.
+
+        Raises:
+            InvalidValue: none is; it begins with the first statement.
+        """
+        if self._joined is None:
+            raise InvalidValue("no transaction is at work; it begins with the session's first statement")
+        return self._joined.transaction
+
     def join(self, connection: Connection) -> None:
         """Make a connection that the session begins to use a branch of its transaction."""
         if self._joined is None:
@@ -90,3 +101,9 @@ class AsyncSession(asyncio.AsyncSession):
         """The global id of the transaction at work, or else of the last one."""
         assert isinstance(self.sync_session, _Inner)
         return self.sync_session.gid
+
+    @property
+    def tx(self) -> Any:
+        """The transaction at work, an `aio` one; see `Session.tx`."""
+        assert isinstance(self.sync_session, _Inner)
+        return self.sync_session.tx
