@@ -88,18 +88,18 @@ def test_a_server_is_killed_at(name: str, private_server: PrivateServers, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["first-statement", "voted", "decided", "first-commit-sent", "marker-sent"])
-def test_connections_break_at(name: str, postgresql_server: PostgreSQL, tmp_path: Path) -> None:
-    with Proxy(postgresql_server.port) as proxy:
-        stores = PostgresStores(postgresql_server, proxy.port)
+def test_connections_break_at(name: str, postgresql: PostgreSQL, tmp_path: Path) -> None:
+    with Proxy(postgresql.port) as proxy:
+        stores = PostgresStores(postgresql, proxy.port)
         world = World(tmp_path, stores, "marker" if "marker" in name else "row", "two")
         at_a_point_of_the_coordinator(world, name, stop, proxy.reset)
 
 
 @pytest.mark.parametrize("number", [*range(4, 12), *some_slow(1, 2, 3, *range(12, 40))])
 @pytest.mark.parametrize("decisions", ["row", "marker"])
-def test_a_reply_is_lost(number: int, decisions: str, postgresql_server: PostgreSQL, tmp_path: Path) -> None:
-    with Proxy(postgresql_server.port) as proxy:
-        world = World(tmp_path, PostgresStores(postgresql_server, proxy.port), decisions, "two")
+def test_a_reply_is_lost(number: int, decisions: str, postgresql: PostgreSQL, tmp_path: Path) -> None:
+    with Proxy(postgresql.port) as proxy:
+        world = World(tmp_path, PostgresStores(postgresql, proxy.port), decisions, "two")
         proxy.lose_reply(number)
         with closing(world.process(coordinate, NOWHERE, kill)) as child:
             child.wait()
