@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringfence.errors import InDoubt, OutcomeUnknown, StoreError
+from ringfence.errors import HeuristicOutcome, InDoubt, OutcomeUnknown, StoreError
 from ringfence.transactions import Outcome, TransactionManager
 from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.participants import Capabilities
@@ -46,7 +46,14 @@ STANDING = {"put_many": [[Outcome.COMMITTED, Outcome.ABORTED, Outcome.COMMITTED]
 def test_all_are_decided_at_once_and_told_side_by_side() -> None:
     asked, recovery = recovering({**FOUND, **STANDING})
     assert asked[:3] == ["recover east", "recover west", "put_many store"]
-    assert asked[3:] == ["commit east", "commit west", "commit east", "commit west", "rollback east"]
+    assert asked[3:] == [
+        "commit east",
+        "commit west",
+        "commit east",
+        "commit west",
+        "rollback east",
+        "rollback west",
+    ]
     assert (recovery.committed, recovery.aborted, recovery.unresolved) == (4, 1, [])
 
 
@@ -56,18 +63,18 @@ def test_those_that_can_are_told_of_many_at_once() -> None:
             **FOUND,
             **STANDING,
             "resolve_many east": [[None, None], [None]],
-            "resolve_many west": [[None, None]],
+            "resolve_many west": [[None, None], [None]],
         },
         AtOnce,
     )
-    assert asked[3:] == ["resolve_many east", "resolve_many west", "resolve_many east"]
+    assert asked[3:] == ["resolve_many east", "resolve_many west", "resolve_many east", "resolve_many west"]
     assert [str(branch) for branch in recovery][-1] == "main.1.2 aborted on east"
     assert (recovery.committed, recovery.aborted, recovery.unresolved) == (4, 1, [])
 
 
 def test_what_could_not_be_told_is_said_one_by_one() -> None:
     answers: dict[str, list[Any]] = {"resolve_many east": [[StoreError("busy"), None], StoreError("gone")]}
-    answers["resolve_many west"] = [[None, None]]
+    answers["resolve_many west"] = [[None, None], StoreError("gone too, but nothing was known to be there")]
     _, recovery = recovering({**FOUND, **STANDING, **answers}, AtOnce)
     assert [str(left) for left in recovery.unresolved] == [
         "main.1.1 left on east: busy",
@@ -127,3 +134,17 @@ def test_very_many_are_all_resolved_as_decided(count: int) -> None:
         assert (recovery.committed, len(recovery)) == (2 * len(range(1, count + 1, 3)), 2 * count)
         assert tm.recover().resolved == []
     assert east.done == west.done == dict(decisions.decisions())
+
+
+def test_who_committed_by_hand_what_is_aborted_is_found_where_nothing_is_prepared() -> None:
+    by_hand = HeuristicOutcome("main.1.1", "?", "committed by hand")
+    answers: dict[str, list[Any]] = {
+        "recover east": [gids(1)],
+        "recover west": [[]],
+        "put_many": [[Outcome.ABORTED]],
+    }
+    asked, recovery = recovering({**answers, "rollback west": [by_hand]})
+    assert asked[3:] == ["rollback east", "rollback west", "report store"]
+    assert [str(branch) for branch in recovery] == ["main.1.1 aborted on east"]
+    [left] = recovery.unresolved
+    assert (left.gid, left.branch) == ("main.1.1", "west")

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,17 +132,21 @@ def test_two_recoveries_at_once_agree(
     assert bank.check_recovery("main.1.1", decided) == ("committed" if decided else "aborted")
 
 
-def test_a_branch_prepared_after_the_scan_is_found_by_the_next_recovery(
-    bank: Bank, driver: Callable[..., None], tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "step", "left"), [(1, "recover", False), (3, "rollback", False), (4, "rollback", True)]
+)
+def test_a_branch_prepared_after_the_scan_is_found_by_this_recovery_or_the_next(
+    bank: Bank, driver: Callable[..., None], number: int, step: str, left: bool
 ) -> None:
     zombie, rival = bank.manager(), bank.manager()
     tx = zombie.transaction()
     for name in ("east", "west"):
         tx[name].execute("UPDATE account SET balance = 0")
     zombie.participants["east"].prepare(tx.gid)
-    driver("after", 1, "recover", lambda: zombie.participants["west"].prepare(tx.gid))
+    driver("after", number, step, lambda: zombie.participants["west"].prepare(tx.gid))
     assert str(rival.recover()) == f"0 committed, 1 rolled back, 0 left\n{tx.gid} aborted on east"
-    assert str(rival.recover()) == f"0 committed, 1 rolled back, 0 left\n{tx.gid} aborted on west"
+    assert [str(branch) for branch in rival.recover()] == [f"{tx.gid} aborted on west"] * left
+    assert zombie.participants["west"].recover() == []
     assert zombie.decisions.put_if_absent(tx.gid, Outcome.COMMITTED) == "aborted"
     assert bank.balances() == (100, 100)
     zombie.close()

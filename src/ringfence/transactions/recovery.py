@@ -225,6 +225,22 @@ def _resolve(
             for name in participants
         }
         yield from tell_many(told, outcome, participants, decisions, done)
+    aborted = [gid for gid in found if standing[gid] is Outcome.ABORTED]
+    yield from _look_for_strays(aborted, found, participants, decisions, done)
+
+
+def _look_for_strays(
+    aborted: Sequence[str],
+    found: Mapping[str, list[str]],
+    participants: Mapping[str, Participant],
+    decisions: DecisionStore,
+    done: Recovery,
+) -> Effects[None]:
+    """Find branches of aborted transactions that somebody committed by hand, where nothing is prepared any more."""
+    missing = {name: [gid for gid in aborted if name not in found[gid]] for name in participants}
+    strays = Recovery()
+    yield from tell_many(missing, Outcome.ABORTED, participants, decisions, strays)
+    done.unresolved += [left for left in strays.unresolved if isinstance(left.error, HeuristicOutcome)]
 
 
 def settle(gids: Sequence[str], decisions: DecisionStore) -> Effects[list[Outcome]]:
