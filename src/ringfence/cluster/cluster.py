@@ -48,8 +48,9 @@ class Cluster:
     The first opening writes the ring to its shards; later ones read it from there.
 
     Args:
-        shards: every shard that may be used, by its name in the ring: `sqlite:///path`, `memory://` (its own),
-            `memory://name` (one per name and process), or a participant.
+        shards: every shard that may be used, by its name in the ring: `sqlite:///path`, `postgresql://…` (a database
+            of its own), `redis://…?tag=name`, `memory://` (its own), `memory://name` (one per name and process), or a
+            participant.
         decisions: URL of the store that decides transactions, or such a store; the same for all clients.
         locks: URL of the store of the rebalance lock, or a `LockManager`; the same for all clients.
         ring: which shards are used, and how; all of them alike if not given. Needed at the first opening only.

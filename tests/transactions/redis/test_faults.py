@@ -124,12 +124,21 @@ def test_prepared_work_outlasts_a_kill_and_holds_its_keys(server: Redis) -> None
         participant.commit(ONE)
 
 
-def test_a_server_that_is_not_there_was_sent_nothing() -> None:
+def test_a_server_that_is_not_there_any_more_was_sent_nothing(
+    proxy: Proxy, participant: RedisParticipant
+) -> None:
+    participant.begin(ONE).set("x", 1)
+    proxy.refuse()
+    proxy.cut()
+    with pytest.raises(BackendUnavailable, match=f"redis://127.0.0.1:{proxy.port}/0"):
+        participant.one_phase(ONE)
+
+
+def test_a_server_that_is_not_there_is_told_without_secrets() -> None:
     [port] = free_ports(1)
     with closing(RedisParticipant(f"redis://:secret@127.0.0.1:{port}/0")) as participant:
-        participant.begin(ONE).set("x", 1)
         with pytest.raises(BackendUnavailable, match=f"redis://127.0.0.1:{port}/0") as error:
-            participant.one_phase(ONE)
+            participant.begin(ONE)
         assert "secret" not in str(error.value)
         assert participant.capabilities.durable is False
 

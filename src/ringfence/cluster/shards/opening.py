@@ -22,7 +22,7 @@ from ringfence.transactions.participants.sqlite import SqliteParticipant
 Given: TypeAlias = str | SqliteParticipant | MemoryParticipant | PostgresParticipant | RedisParticipant
 """What a shard is made of."""
 
-_REDIS = tuple(f"{scheme}://" for scheme in (*_redis.SCHEMES, _redis.SENTINEL))
+_REDIS = tuple(f"{scheme}://" for scheme in (*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER))
 
 
 def open_shard(name: str, given: Given, timeout: float, closing: ExitStack) -> Shard:

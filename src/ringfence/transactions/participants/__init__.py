@@ -133,7 +133,7 @@ class Marker(Participant, Protocol):
 _SERVERS = {
     **dict.fromkeys(_postgresql.SCHEMES, ("postgresql", "PostgresParticipant")),
     **dict.fromkeys(_mysql.SCHEMES, ("mariadb", "MariaParticipant")),
-    **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL), ("redis", "RedisParticipant")),
+    **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER), ("redis", "RedisParticipant")),
     **dict.fromkeys(("http", "https"), ("http", "HttpParticipant")),
 }
 """Scheme of a URL -> the module, imported when it is needed, and the class."""
@@ -142,7 +142,7 @@ _AIO_SERVERS = {
     **dict.fromkeys(_mysql.SCHEMES, ("mariadb", "AsyncMariaParticipant")),
     **dict.fromkeys(_postgresql.SCHEMES, ("postgresql", "AsyncPostgresParticipant")),
     **dict.fromkeys(_mysql.SCHEMES, ("mariadb.aio", "AsyncMariaParticipant")),
-    **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL), ("redis.aio", "RedisParticipant")),
+    **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER), ("redis.aio", "RedisParticipant")),
 }
 """The same, where there is a driver for asyncio."""
 

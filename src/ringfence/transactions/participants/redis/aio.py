@@ -8,6 +8,7 @@ from ringfence.errors import StoreError
 from ringfence.protocol import arun
 from ringfence.transactions.outcome import Outcome, Vote
 from ringfence.transactions.participants import Capabilities
+from ringfence.transactions.participants.redis.cluster import AioClusterServer
 from ringfence.transactions.participants.redis.durability import shortcoming
 from ringfence.transactions.participants.redis.keys import Word
 from ringfence.transactions.participants.redis.opening import site
@@ -67,7 +68,7 @@ class RedisParticipant:
     """
 
     def __init__(self, url: str, *, timeout: float = 5.0, alone: bool = False) -> None:
-        self.site = site(url, AioServer, timeout, alone)
+        self.site = site(url, AioServer, AioClusterServer, timeout, alone)
         self.place = (self.site.server.place, self.site.keys.tag)
         self._steps = Steps(self.site)
         self.capabilities = Capabilities(concurrent=not alone, durable=False)

@@ -12,6 +12,7 @@ from ringfence.errors import StoreError
 from ringfence.protocol import run
 from ringfence.transactions.outcome import Outcome, Vote
 from ringfence.transactions.participants import Capabilities
+from ringfence.transactions.participants.redis.cluster import ClusterServer
 from ringfence.transactions.participants.redis.durability import shortcoming
 from ringfence.transactions.participants.redis.keys import Word
 from ringfence.transactions.participants.redis.opening import site
@@ -78,7 +79,8 @@ class RedisParticipant:
 
     Args:
         url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://`, with the options of redis-py, and `tag=`: the
-            hash tag of the keys in which prepared work is kept, `txn` if not given. All who share keys use one tag.
+            hash tag of the keys in which prepared work is kept, `txn` if not given. All who share keys use one tag. Or
+            `redis+cluster://host:port,host:port`, where the tag is needed, and stands in all keys that branches use.
         timeout: seconds to wait for other transactions.
         alone: one branch is open at a time, and others wait to begin; or else branches are side by side, and one that
             comes second to a key is aborted. All who share a tag do the same.
@@ -90,7 +92,7 @@ class RedisParticipant:
     """
 
     def __init__(self, url: str, *, timeout: float = 5.0, alone: bool = False) -> None:
-        self.site = site(url, Server, timeout, alone)
+        self.site = site(url, Server, ClusterServer, timeout, alone)
         self.place = (self.site.server.place, self.site.keys.tag)
         self._steps = Steps(self.site)
         self._capabilities = Capabilities(concurrent=not alone, durable=False)

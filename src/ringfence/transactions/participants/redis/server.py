@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ringfence import _redis
-from ringfence.errors import OutcomeUnknown, StoreError
+from ringfence.errors import InvalidValue, OutcomeUnknown, StoreError
 from ringfence.transactions.participants.redis.scripts import Script
 
 PATIENCE = 5.0
@@ -15,6 +15,8 @@ PATIENCE = 5.0
 
 AT_ONCE = 500
 """Requests sent before the first answer is read."""
+
+_OF_CLUSTER = ("MOVED ", "ASK ", "CROSSSLOT", "non local key", "-MOVED", "TRYAGAIN")
 
 Words = Sequence[str | bytes | int]
 
@@ -46,15 +48,15 @@ class Server:
 
     def send(self, script: Script, keys: Sequence[str], arguments: Words) -> Callable[[], Any]:
         """Send what `evaluate` does; return what waits for the answer and gives it."""
-        connection = self._connected()
+        pool, connection = self._connected()
         rest = (len(keys), *keys, *arguments)
         try:
             with _redis.translating(self.place, sent=True):
                 connection.send_command("EVALSHA", script.sha, *rest)
         except BaseException as error:
-            self._release(connection, error)
+            _release(pool, connection, error)
             raise
-        return partial(self._receive, connection, ("EVAL", script.text, *rest))
+        return partial(self._receive, pool, connection, ("EVAL", script.text, *rest))
 
     def evaluate_many(self, requests: Sequence[tuple[Script, Sequence[str], Words]]) -> list[Any]:
         """Run scripts, some hundreds under way at once; return their answers, `StoreError` standing for a refusal.
@@ -64,7 +66,7 @@ class Server:
             OutcomeUnknown: no answer, perhaps not even to those that were carried out.
         """
         answers: list[Any] = []
-        connection = self._connected()
+        pool, connection = self._connected()
         error: BaseException | None = None
         try:
             with _redis.translating(self.place, sent=True):
@@ -74,7 +76,7 @@ class Server:
             error = raised
             raise
         finally:
-            self._release(connection, error)
+            _release(pool, connection, error)
         return answers
 
     def ask(self, *words: str) -> Any:
@@ -86,33 +88,33 @@ class Server:
         """Close the connections. Closing twice is harmless."""
         self._client.close()
 
-    def _connected(self) -> Any:
+    def _connected(self) -> tuple[Any, Any]:
+        """Return a connection that can be used, and the pool that it goes back to."""
+        pool = self._client.connection_pool
         with _redis.translating(self.place):
-            connection = self._client.connection_pool.get_connection()
+            connection = pool.get_connection()
             try:
                 if connection.can_read():  # the server has hung up, or an answer was left unread
                     connection.disconnect()
                     connection.connect()
             except BaseException as error:
-                self._release(connection, error)
+                _release(pool, connection, error)
                 raise
-            return connection
+            return pool, connection
 
-    def _receive(self, connection: Any, whole: tuple[Any, ...]) -> Any:
+    def _receive(self, pool: Any, connection: Any, whole: tuple[Any, ...]) -> Any:
         try:
             with _redis.translating(self.place, sent=True):
                 answer = _answer(connection, whole)
         except BaseException as error:
-            self._release(connection, error)
-            raise
-        self._release(connection)
+            _release(pool, connection, error)
+            raise self._explained(error) from error.__cause__
+        _release(pool, connection)
         return answer
 
-    def _release(self, connection: Any, error: BaseException | None = None) -> None:
-        """Give a connection back; after an error nobody else may read the answer that is still to come."""
-        if _leaves_unread(error):
-            connection.disconnect()
-        self._client.connection_pool.release(connection)
+    def _explained(self, error: BaseException) -> BaseException:
+        """Return the error to raise; one of a cluster says what to write."""
+        return of_cluster(self.place) if is_of_cluster(error) else error
 
 
 class AioServer:
@@ -124,19 +126,18 @@ class AioServer:
 
     async def evaluate(self, script: Script, keys: Sequence[str], arguments: Words) -> Any:
         """Run a script, and return its answer; raises as `Server.evaluate`."""
-        with _redis.translating(self.place):
-            connection = await self._client.connection_pool.get_connection()
+        pool, connection = await self._connected()
         error: BaseException | None = None
         try:
             with _redis.translating(self.place, sent=True):
                 return await _aanswer(connection, script, (len(keys), *keys, *arguments))
         except BaseException as raised:
             error = raised
-            raise
+            raise self._explained(error) from error.__cause__
         finally:
             if _leaves_unread(error):
                 await connection.disconnect(nowait=True)
-            await self._client.connection_pool.release(connection)
+            await pool.release(connection)
 
     async def ask(self, *words: str) -> Any:
         """Return the answer to a command that changes nothing."""
@@ -146,6 +147,35 @@ class AioServer:
     async def close(self) -> None:
         """Close the connections. Closing twice is harmless."""
         await self._client.aclose()
+
+    async def _connected(self) -> tuple[Any, Any]:
+        pool = self._client.connection_pool
+        with _redis.translating(self.place):
+            return pool, await pool.get_connection()
+
+    def _explained(self, error: BaseException) -> BaseException:
+        return of_cluster(self.place) if is_of_cluster(error) else error
+
+
+def is_of_cluster(error: BaseException) -> bool:
+    """Was a request refused since its keys are on other nodes of a cluster? Then nothing was changed."""
+    said = str(error.__cause__)
+    return isinstance(error, StoreError) and any(sign in said for sign in _OF_CLUSTER)
+
+
+def of_cluster(place: str) -> InvalidValue:
+    """The error for a node of a cluster that is taken for a server of its own."""
+    return InvalidValue(
+        f"{place} is a node of a Redis Cluster; write redis+cluster://host:port,host:port?tag=NAME, and {{NAME}} in "
+        "each key"
+    )
+
+
+def _release(pool: Any, connection: Any, error: BaseException | None = None) -> None:
+    """Give a connection back; after an error nobody else may read the answer that is still to come."""
+    if _leaves_unread(error):
+        connection.disconnect()
+    pool.release(connection)
 
 
 def _answer(connection: Any, whole: tuple[Any, ...]) -> Any:

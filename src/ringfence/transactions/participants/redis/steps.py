@@ -22,6 +22,7 @@ from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome, Vote
 from ringfence.transactions.participants.redis import scripts
 from ringfence.transactions.participants.redis.keys import bit
+from ringfence.transactions.participants.redis.server import of_cluster
 from ringfence.transactions.participants.redis.work import Site, Work, lost, pauses
 
 KNOWN_MS = 86_400_000
@@ -43,12 +44,15 @@ class Steps:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.open: dict[str, Work] = {}
+        self._fits = site.keys.clustered
 
     def begin(self, gid: str) -> Effects[Work]:
         """Start a branch; alone in the server where one is open at a time."""
         Gid.parse(gid)
         if gid in self.open:
             raise InvalidValue(f"the branch of {gid} on {self.site.server.place} is open already")
+        if not self._fits:
+            yield from self._refuse_cluster()
         if self.site.lease:
             yield from self._take_turn(gid)
         work = self.open[gid] = Work(gid, self.site)
@@ -130,6 +134,17 @@ class Steps:
         work.refuse_failed()
         marks = [self.site.keys.mark(resource) for resource in work.marks]
         return self.site.run(script, work.gid, *work.words(), bit(work.gid), marks=marks)
+
+    def _refuse_cluster(self) -> Effects[None]:
+        """Refuse a node of a Redis Cluster that is taken for a server of its own: it has only some of the keys.
+
+        Raises:
+            InvalidValue: it is one.
+        """
+        told = yield Call(self.site.server, "ask", ("INFO", "cluster"))
+        if isinstance(told, dict) and told.get("cluster_enabled"):
+            raise of_cluster(self.site.server.place)
+        self._fits = True
 
     def _take_turn(self, gid: str) -> Effects[None]:
         until = (yield Now()) + self.site.timeout
