@@ -40,10 +40,12 @@ class BaseLine:
 
     Attributes:
         closed: it cannot be used any more.
+        counted: it is one of those that its pool has so many of.
     """
 
     def __init__(self, connection: Any) -> None:
         self.closed = False
+        self.counted = False
         self._connection = connection
         self._wire = connection.pgconn
         self._adapt = driver().adapt.Transformer(connection)

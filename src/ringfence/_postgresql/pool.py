@@ -22,7 +22,7 @@ class BasePool:
         url: `postgresql://…`, with the options of libpq.
         timeout: seconds to wait for a connection.
         prepare: the first requests on each new connection.
-        most: how many connections there are at most.
+        most: how many connections there are at most, but for those that are urgent.
     """
 
     _free: Any
@@ -46,7 +46,8 @@ class BasePool:
             line.close()
         else:
             self._idle.append(line)
-        self._free.release()
+        if line.counted:
+            self._free.release()
 
     def close(self) -> None:
         """Close the idle connections now, the others when they are given back. Closing twice is harmless."""
@@ -85,22 +86,27 @@ class Pool(BasePool):
         super().forked()
         self._free = threading.BoundedSemaphore(self._most)
 
-    def take(self) -> Line:
+    def take(self, urgent: bool = False) -> Line:
         """Return a connection that is in no transaction; give it back with `give`.
+
+        Args:
+            urgent: it is for one request that others wait for, so it is had even while all are in use.
 
         Raises:
             BackendUnavailable: the server cannot be reached.
             StoreTimeout: all connections are in use.
             StoreError: the pool was closed.
         """
-        if not self._free.acquire(timeout=self._timeout):
+        if not urgent and not self._free.acquire(timeout=self._timeout):
             raise self._none_free()
         try:
-            line = self._kept()
-            return self._open() if line is None else line
+            line = self._kept() or self._open()
         except BaseException:
-            self._free.release()
+            if not urgent:
+                self._free.release()
             raise
+        line.counted = not urgent
+        return line
 
     def _open(self) -> Line:
         line = Line.open(self._url, self._timeout)
@@ -120,19 +126,25 @@ class AsyncPool(BasePool):
         super().forked()
         self._free = asyncio.BoundedSemaphore(self._most)
 
-    async def take(self) -> AsyncLine:
+    async def take(self, urgent: bool = False) -> AsyncLine:
         """Return a connection that is in no transaction; see `Pool.take`."""
+        if not urgent:
+            await self._wait_for_one()
+        try:
+            line = self._kept() or await self._open()
+        except BaseException:
+            if not urgent:
+                self._free.release()
+            raise
+        line.counted = not urgent
+        return line
+
+    async def _wait_for_one(self) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._free.acquire()
         except TimeoutError:
             raise self._none_free() from None
-        try:
-            line = self._kept()
-            return await self._open() if line is None else line
-        except BaseException:
-            self._free.release()
-            raise
 
     async def _open(self) -> AsyncLine:
         line = await AsyncLine.open(self._url, self._timeout)

@@ -67,8 +67,8 @@ class AsyncPostgresParticipant(Phases):
 
     async def close(self) -> None:
         """Roll back open branches and close the connections. Closing twice is harmless."""
-        for gid in list(self._branches):
-            await arun(self._leave(gid))
+        for branch in list(self._branches.values()):
+            await arun(self._leave(branch))
         self._pool.close()
 
     def _branch(self, gid: str, line: AsyncLine) -> AsyncPostgresBranch:

@@ -15,16 +15,16 @@ from ringfence.transactions.participants.postgresql.phases import Phases
 from ringfence.transactions.participants.postgresql.splitting import sent
 
 _SENT_AHEAD = frozenset(
-    {"prepare", "one_phase", "decide", "commit", "rollback", "recover", "settled", "settle"}
+    {"prepare", "one_phase", "decide", "commit", "rollback", "recover", "resolve_many", "settled", "settle"}
 )
 
 
 class PostgresParticipant(Phases):
     """A `Participant` whose branches run SQL on a PostgreSQL database.
 
-    The server needs `max_prepared_transactions` above 0. Two small tables are made where the connection's
-    `search_path` says: `ringfence_branch`, with a row for each branch that was committed, and `ringfence_guard`;
-    beside them those of the decision store. Isolation is the server's: put
+    The server needs `max_prepared_transactions` above 0. Small tables are made where the connection's `search_path`
+    says: `ringfence_branch`, with a row for each branch that was committed in one phase, `ringfence_guard`, and those
+    of the decision store. Isolation is the server's: put
     `?options=-c%20default_transaction_isolation%3Dserializable` into the URL for another one.
 
     Args:
@@ -104,7 +104,7 @@ class PostgresParticipant(Phases):
         return run(self._settle(gid))
 
     def send(self, operation: str, *args: Any) -> Callable[[], Any] | None:
-        """Send the request of an operation, and return what waits for its answer; None for those of several."""
+        """Send the request of an operation, and return what waits for its answer; None when it has none."""
         if operation not in _SENT_AHEAD:
             return None
         return sent(getattr(self, f"_{operation}")(*args))
@@ -115,8 +115,8 @@ class PostgresParticipant(Phases):
 
     def close(self) -> None:
         """Roll back open branches and close the connections. Closing twice is harmless."""
-        for gid in list(self._branches):
-            run(self._leave(gid))
+        for branch in list(self._branches.values()):
+            run(self._leave(branch))
         self._pool.close()
 
     def _branch(self, gid: str, line: Line) -> PostgresBranch:

@@ -4,21 +4,21 @@
 
     begin       a connection, no request
     statements  BEGIN goes out with the first one
-    prepare     fences, INSERT the branch's row, PREPARE TRANSACTION: one round trip
+    prepare     fences, PREPARE TRANSACTION: one round trip
     commit      COMMIT PREPARED
     rollback    ROLLBACK; or, prepared, ROLLBACK PREPARED
     one_phase   fences, INSERT the branch's row as committed, COMMIT: one round trip
     decide      fences, INSERT the decision, COMMIT: one round trip
 
-PREPARE of a failed transaction answers ROLLBACK and no error; so the answer's tag is compared. A branch keeps its
-connection until it is over, and others work beside it on theirs.
+PREPARE of a failed transaction answers ROLLBACK and no error; so the answer's tag is compared. A branch has a
+connection of its own until it is over, and others work beside it on theirs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ringfence._postgresql.line import BaseLine, failure
+from ringfence._postgresql.line import failure
 from ringfence._postgresql.statement import Statement
 from ringfence.errors import (
     Aborted,
@@ -32,11 +32,11 @@ from ringfence.transactions.outcome import Outcome, Vote
 from ringfence.transactions.participants import Capabilities
 from ringfence.transactions.participants.postgresql.branch import BaseBranch
 from ringfence.transactions.participants.postgresql.errors import refused, violates
-from ringfence.transactions.participants.postgresql.prepared import PreparedWork
+from ringfence.transactions.participants.postgresql.prepared import URGENT, PreparedWork
 from ringfence.transactions.participants.postgresql.statements import (
     COMMIT,
     COMMITTED,
-    PREPARED,
+    NUMBER,
 )
 
 _NULL, _DUPLICATE = "23502", "23505"
@@ -83,11 +83,9 @@ class Phases(PreparedWork):
         if not branch.wrote:
             yield from self._commit_reads(branch)
             return Vote.READ_ONLY
-        yield from self._end(
-            branch, [self._sql.insert(gid, PREPARED), self._sql.prepare(gid)], "PREPARE TRANSACTION"
-        )
+        results = yield from self._end(branch, [NUMBER, self._sql.prepare(gid)], "PREPARE TRANSACTION")
+        self._known[gid] = int(results[-2].get_value(0, 0))
         branch.prepared = branch.over = True
-        self._known.add(gid)
         return Vote.YES
 
     def _one_phase(self, gid: str) -> Effects[None]:
@@ -112,17 +110,16 @@ class Phases(PreparedWork):
         return (yield from self._decided_before(gid, branch))
 
     def _commit(self, gid: str) -> Effects[None]:
-        branch = self._branches.get(gid)
-        yield from self._finish(gid, Outcome.COMMITTED, self._own(branch))
+        yield from self._finish(gid, Outcome.COMMITTED)
 
     def _rollback(self, gid: str) -> Effects[None]:
         branch = self._branches.get(gid)
         if branch is None or branch.prepared:
-            yield from self._finish(gid, Outcome.ABORTED, self._own(branch))
+            yield from self._finish(gid, Outcome.ABORTED)
         else:
             yield from self._give_up(branch)
 
-    def _end(self, branch: BaseBranch, statements: list[Statement], tag: str) -> Effects[None]:
+    def _end(self, branch: BaseBranch, statements: list[Statement], tag: str) -> Effects[list[Any]]:
         """Send what ends a branch; where the server does not answer with `tag`, give the branch up and say why."""
         try:
             branch.refuse_failed()
@@ -134,6 +131,7 @@ class Phases(PreparedWork):
         if refusal is not None:
             yield from self._give_up(branch)
             raise refusal
+        return results  # type: ignore[no-any-return]
 
     def _refusal(self, branch: BaseBranch, results: list[Any], tag: str) -> Effects[Exception | None]:
         error = failure(results)
@@ -177,29 +175,17 @@ class Phases(PreparedWork):
         finally:
             self._pool.give(branch.line)
 
-    def _leave(self, gid: str) -> Effects[None]:
-        """Roll an open branch back when the participant is closed; a prepared one stays prepared."""
-        branch = self._branches.get(gid)
-        if branch is not None and branch.prepared:
+    def _leave(self, branch: BaseBranch) -> Effects[None]:
+        """End a branch when the participant is closed: what is prepared stays so."""
+        if branch.prepared:
             self._forget(branch)
-        elif branch is not None:
+        else:
             yield from self._give_up(branch)
 
     def _forget(self, branch: BaseBranch) -> None:
         branch.over = True
         self._branches.pop(branch.gid, None)
         self._pool.give(branch.line)
-
-    def _own(self, branch: BaseBranch | None) -> BaseLine | None:
-        """Take the connection of a branch that is prepared, if it can be used."""
-        if branch is None or not branch.prepared:
-            return None
-        del self._branches[branch.gid]
-        if branch.line.is_sound():
-            return branch.line
-        branch.line.close()
-        self._pool.give(branch.line)
-        return None
 
     def _prepared_before(self, gid: str) -> Effects[Vote]:
         if gid in (yield from self._recover(gid)):
@@ -208,7 +194,7 @@ class Phases(PreparedWork):
 
     def _decided_before(self, gid: str, branch: BaseBranch | None) -> Effects[Outcome]:
         """What stands when a branch cannot carry its decision, or is asked for it once more."""
-        line = yield Call(self._pool, "take")
+        line = yield Call(self._pool, "take", URGENT)
         try:
             rows = yield from self._rows(line, self._sql.decisions.read(gid))
         finally:

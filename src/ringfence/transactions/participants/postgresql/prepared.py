@@ -20,7 +20,6 @@ from ringfence.transactions.participants.postgresql.branch import BaseBranch
 from ringfence.transactions.participants.postgresql.errors import BUSY, MISSING
 from ringfence.transactions.participants.postgresql.statements import (
     COMMITTED,
-    PREPARED,
     TABLES,
     WHERE,
     BranchSql,
@@ -31,9 +30,14 @@ _VERBS = {Outcome.COMMITTED: "COMMIT", Outcome.ABORTED: "ROLLBACK"}
 _SLACK = 5.0
 """Seconds that the server has for an answer, beside those that it waits for locks."""
 
-_TOGETHER = 100
-_LINES = 4
-"""So many branches are resolved in one round trip, on so many connections at once: their syncs are shared."""
+_EACH = 0.1
+"""Seconds for each branch of many that are resolved in one request."""
+
+_LINES = 8
+"""On so many connections at once are many branches resolved: their syncs are shared."""
+
+URGENT = (True,)
+"""What ends a branch waits for no other branch's connection."""
 
 
 class PreparedWork:
@@ -57,23 +61,23 @@ class PreparedWork:
         self._timeout = timeout
         self._patience = timeout + _SLACK
         self._branches: dict[str, BaseBranch] = {}
-        self._known: set[str] = set()  # prepared, by this process or as it has seen
+        self._known: dict[str, int] = {}  # prepared, by this process or as it has seen: the server's own ids
         tell_of_forks(self)
 
     def forked(self) -> None:
         """Start afresh in a forked child: the branches are the parent's."""
         self._branches = {}
-        self._known = set()
+        self._known = {}
 
     def _recover(self, prefix: str) -> Effects[list[str]]:
-        line = yield Call(self._pool, "take")
+        line = yield Call(self._pool, "take", URGENT)
         try:
             rows = yield from self._rows(line, self._sql.recover(prefix))
         finally:
             self._pool.give(line)
-        found = [gid for (name,) in rows if (gid := self._sql.gid_of(name))]
+        found = {gid: number for name, number in rows if (gid := self._sql.gid_of(name))}
         self._known.update(found)
-        return found
+        return list(found)
 
     def _settled(self, gid: str) -> Effects[Outcome | None]:
         state = yield from self._state(gid)
@@ -81,7 +85,7 @@ class PreparedWork:
 
     def _settle(self, gid: str) -> Effects[Outcome]:
         Gid.parse(gid)
-        line = yield Call(self._pool, "take")
+        line = yield Call(self._pool, "take", URGENT)
         try:
             [(state,)] = yield from self._rows(line, self._sql.settle(gid))
         finally:
@@ -90,38 +94,37 @@ class PreparedWork:
 
     def _resolve_many(self, gids: Sequence[str], outcome: Outcome) -> Effects[list[Exception | None]]:
         """Commit or roll back prepared branches; what came in the way of each."""
-        parts = [list(gids[start : start + _TOGETHER]) for start in range(0, len(gids), _TOGETHER)]
+        for gid in gids:
+            if (own := self._own(gid)) is not None:
+                self._pool.give(own)
+        parts = [part for start in range(_LINES) if (part := list(gids[start::_LINES]))]
         lines: list[BaseLine] = []
-        errors: list[Exception | None] = []
         try:
-            for _ in parts[:_LINES]:
-                lines.append((yield Call(self._pool, "take")))  # noqa: PERF401
-            for start in range(0, len(parts), _LINES):
-                errors += yield from self._resolve_parts(lines, parts[start : start + _LINES], outcome)
+            for _ in parts:
+                lines.append((yield Call(self._pool, "take", URGENT)))  # noqa: PERF401
+            answers = yield Parallel(tuple(map(self._resolving, lines, parts, [outcome] * len(parts))))
+            errors: dict[str, Exception | None] = {}
+            for line, part, results in zip(lines, parts, answers, strict=True):
+                errors |= yield from self._resolved(line, part, results, outcome)
         finally:
             for line in lines:
                 self._pool.give(line)
-        return errors
+        return [errors[gid] for gid in gids]
 
-    def _resolve_parts(
-        self, lines: list[BaseLine], parts: list[list[str]], outcome: Outcome
-    ) -> Effects[list[Exception | None]]:
-        calls = tuple(
-            Call(line, "ask", (self._finishing(part, outcome), 2 * self._patience, True))
-            for line, part in zip(lines, parts, strict=False)
-        )
-        errors: list[Exception | None] = []
-        for line, part, results in zip(lines, parts, (yield Parallel(calls)), strict=False):
-            if isinstance(results, Exception):
-                errors += [results] * len(part)
-            else:
-                errors += yield from self._meanings(line, part, results, outcome)
-        return errors
+    def _resolving(self, line: BaseLine, gids: list[str], outcome: Outcome) -> Call:
+        """All in one request, each of them whatever becomes of the others."""
+        return Call(line, "ask", (self._finishing(gids, outcome), self._patience + _EACH * len(gids), True))
 
-    def _finish(self, gid: str, outcome: Outcome, line: BaseLine | None) -> Effects[None]:
+    def _resolved(
+        self, line: BaseLine, gids: list[str], results: Any, outcome: Outcome
+    ) -> Effects[dict[str, Exception | None]]:
+        if isinstance(results, Exception):
+            return dict.fromkeys(gids, results)
+        return dict(zip(gids, (yield from self._meanings(line, gids, results, outcome)), strict=True))
+
+    def _finish(self, gid: str, outcome: Outcome) -> Effects[None]:
         """Commit or roll back one prepared branch."""
-        if line is None:
-            line = yield Call(self._pool, "take")
+        line = self._own(gid) or (yield Call(self._pool, "take", URGENT))
         try:
             results = yield Call(line, "ask", (self._finishing([gid], outcome), self._patience))
             [error] = yield from self._meanings(line, [gid], results, outcome)
@@ -129,6 +132,18 @@ class PreparedWork:
             self._pool.give(line)
         if error is not None:
             raise error
+
+    def _own(self, gid: str) -> BaseLine | None:
+        """Take the connection on which a branch was prepared, if it can still be used."""
+        branch = self._branches.get(gid)
+        if branch is None or not branch.prepared:
+            return None
+        self._branches.pop(gid, None)
+        if branch.line.is_sound():
+            return branch.line
+        branch.line.close()
+        self._pool.give(branch.line)
+        return None
 
     def _finishing(self, gids: list[str], outcome: Outcome) -> list[Statement]:
         return [self._sql.finish(_VERBS[outcome], str(Gid.parse(gid))) for gid in gids]
@@ -139,34 +154,30 @@ class PreparedWork:
         """What the answers to COMMIT PREPARED or ROLLBACK PREPARED mean; None for those that it is well with."""
         errors = {gid: failure([result]) for gid, result in zip(gids, results, strict=True)}
         missing = [gid for gid, error in errors.items() if error is not None and error.sqlstate == MISSING]
-        states = dict((yield from self._rows(line, self._sql.states(missing)))) if missing else {}
-        return [
-            self._meaning(gid, error, outcome, states.get(gid) == PREPARED) for gid, error in errors.items()
-        ]
+        numbers = {gid: self._known[gid] for gid in missing if gid in self._known}
+        ends = dict((yield from self._rows(line, self._sql.ends(numbers)))) if numbers else {}
+        return [self._meaning(gid, error, outcome, ends.get(gid)) for gid, error in errors.items()]
 
-    def _meaning(self, gid: str, error: Any, outcome: Outcome, committed: bool) -> Exception | None:
+    def _meaning(self, gid: str, error: Any, outcome: Outcome, end: str | None) -> Exception | None:
         """What one answer means.
 
-        One that is not there any more was ended by an answer that got lost, by another coordinator or recovery, or by
-        hand; its row says which way. Without a row it was rolled back, or was never here.
+        One that is not there any more was ended by a request whose answer got lost, by another coordinator or
+        recovery, or by hand; the server says which way. Of those that were never seen here there is nothing to say.
         """
         if error is not None and error.sqlstate != MISSING:
             return _not_now(error)
-        known = gid in self._known
-        self._known.discard(gid)
-        if error is None or committed == (outcome is Outcome.COMMITTED):
+        self._known.pop(gid, None)
+        if end is None or end == outcome:
             return None
-        if committed:
-            return HeuristicOutcome(gid, self.place, "somebody committed it by hand")
-        return HeuristicOutcome(gid, self.place, "somebody rolled it back by hand") if known else None
+        return HeuristicOutcome(gid, self.place, f"it was {end} by hand")
 
     def _state(self, gid: str) -> Effects[str | None]:
-        line = yield Call(self._pool, "take")
+        line = yield Call(self._pool, "take", URGENT)
         try:
-            rows = yield from self._rows(line, self._sql.states([str(Gid.parse(gid))]))
+            rows = yield from self._rows(line, self._sql.state(str(Gid.parse(gid))))
         finally:
             self._pool.give(line)
-        return str(rows[0][1]) if rows else None
+        return str(rows[0][0]) if rows else None
 
     def _rows(self, line: BaseLine, statement: Statement) -> Effects[list[tuple[Any, ...]]]:
         """Carry out one statement outside of transactions, and return its rows."""
