@@ -83,6 +83,13 @@ def test_a_log_that_was_cut_is_rejected(log: Log) -> None:
     assert "it has only" in log.refused("verify", "--checkpoint", kept, "--decisions", log.url)
 
 
+def test_nothing_is_proved_to_whoever_kept_a_checkpoint_of_another_log(log: Log) -> None:
+    kept = Path(log.write("kept", "checkpoint"))
+    kept.write_text(kept.read_text().replace("\n11\n", "\n10\n"))
+    for words in (["prove", "--since", str(kept)], ["prove", "main.1.7", "--checkpoint", str(kept)]):
+        assert "its tree has another root" in log.refused(*words, "--decisions", log.url)
+
+
 def test_checkpoints_are_signed(log: Log) -> None:
     secret = log.folder / "secret"
     public = log.output("key", "audit.example", str(secret)).strip()

@@ -106,9 +106,12 @@ def test_a_log_that_was_rewritten_is_found_out(tmp_path: Path, change: int) -> N
         forged.check(kept)
     with pytest.raises(ProofRejected):
         forged.prove("main.1.7").check(kept)
-    old = honest.checkpoint(44)
     with pytest.raises(ProofRejected, match="it leads to other roots"):
-        forged.prove_growth(old).check(old, forged.checkpoint())
+        forged.prove_growth(forged.checkpoint(44)).check(honest.checkpoint(44), forged.checkpoint())
+    with pytest.raises(ProofRejected, match="its tree has another root"):
+        forged.prove_growth(kept)
+    with pytest.raises(ProofRejected, match="its tree has another root"):
+        forged.prove("main.1.7", kept.text())
     honest.check(kept)
 
 

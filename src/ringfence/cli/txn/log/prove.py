@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ringfence.cli.txn import options
 from ringfence.cli.txn.log import notes
-from ringfence.errors import InvalidValue
+from ringfence.errors import InvalidValue, ProofRejected
 from ringfence.transactions.merkle import Checkpoint
 
 MORE = """With GID it proves what was decided on that transaction (C2SP tlog-proof), with --since that the log of an
 older checkpoint was only added to. Both carry the checkpoint that they are about: that of --checkpoint, or one of
 now.
+
+Exits with 0, and with 1 when a checkpoint is not of this log: it was rewritten, or is another.
 """
 
 
@@ -31,12 +34,19 @@ def add_command(commands: options.Commands[argparse.ArgumentParser]) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Write the proof."""
+    try:
+        print(_proof(given), end="")
+    except ProofRejected as error:
+        print(f"ringfence: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _proof(given: argparse.Namespace) -> str:
     if given.checkpoint and given.key:
         raise InvalidValue("a checkpoint of old is signed or not as it is; leave out --key, or --checkpoint")
     log = options.decision_log(given)
     note = notes.read(given.checkpoint) if given.checkpoint else notes.signed(log.checkpoint(), given.key)
     if given.since:
-        print(log.prove_growth(Checkpoint.parse(notes.read(given.since)), note).text(), end="")
-    else:
-        print(log.prove(given.gid, note).text(), end="")
-    return 0
+        return log.prove_growth(Checkpoint.parse(notes.read(given.since)), note).text()
+    return log.prove(given.gid, note).text()

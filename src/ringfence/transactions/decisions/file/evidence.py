@@ -92,22 +92,24 @@ class DecisionLog:
 
         Raises:
             InvalidValue: nothing was decided on it by then.
+            ProofRejected: that checkpoint is not of this log.
         """
         note = self.checkpoint().text() if note is None else note
+        size = self._known(Checkpoint.parse(note)).size
         index, record = self._find(gid)
-        return InclusionProof(
-            record.encode(), index, self.tree.inclusion(index, Checkpoint.parse(note).size), note
-        )
+        return InclusionProof(record.encode(), index, self.tree.inclusion(index, size), note)
 
     def prove_growth(self, old: Checkpoint, note: str | None = None) -> ConsistencyProof:
         """Prove that the log of an older checkpoint was only added to, up to the checkpoint in `note`; by default now.
 
         Raises:
-            InvalidValue: one of the sizes is one that it has never had.
+            InvalidValue: that checkpoint is older still.
+            ProofRejected: one of them is not of this log.
         """
         note = self.checkpoint().text() if note is None else note
-        size = Checkpoint.parse(note).size
-        return ConsistencyProof(old.size, self.tree.consistency(old.size, size) if old.size else [], note)
+        size = self._known(Checkpoint.parse(note)).size
+        hashes = self.tree.consistency(old.size, size) if self._known(old).size else []
+        return ConsistencyProof(old.size, hashes, note)
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Read everything, and return if the log begins with what a checkpoint that is trusted says.
@@ -115,12 +117,17 @@ class DecisionLog:
         Raises:
             ProofRejected: it does not: records were changed, removed or put in between.
         """
+        self.tree.check()
+        self._known(checkpoint)
+
+    def _known(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Return a checkpoint that is of this log, as its tree is."""
         what = f"the {checkpoint.size} records of {checkpoint.origin!r} as the beginning of {self.origin!r}"
         if checkpoint.size > len(self.tree):
             raise ProofRejected(what, f"it has only {len(self.tree)}")
-        self.tree.check()
-        if self.checkpoint(checkpoint.size).root != checkpoint.root:
+        if self.tree.root(checkpoint.size) != checkpoint.root:
             raise ProofRejected(what, "its tree has another root")
+        return checkpoint
 
     def _find(self, gid: str) -> tuple[int, str]:
         parsed = Gid.parse(gid)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ringfence._forks import tell_of_forks
 from ringfence.errors import OutcomeUnknown, StoreDamaged, StoreError
 from ringfence.transactions.decisions import Heuristic, check_outcome, recorded
 from ringfence.transactions.decisions.file.disk import Disk
@@ -62,6 +63,7 @@ class FileDecisions:
         self._order = threading.Lock()
         self._packing = threading.Lock()
         self._closed = False
+        tell_of_forks(self)
 
     def begin_epoch(self, name: str) -> int:
         """Add one to the epoch of `name`, durably, and return it."""
@@ -103,9 +105,10 @@ class FileDecisions:
 
         Raises:
             OutcomeUnknown: the disk failed under it.
-            StoreError: it was being recorded, and was not.
+            StoreError: it was being recorded, and was not; or this is a forked child.
         """
         parsed = Gid.parse(gid)
+        self._disk.check()
         with self._order:
             decision = self._deciding.get(gid)
             if decision is None or decision.group is None:
@@ -159,6 +162,10 @@ class FileDecisions:
             with self._packing:
                 self._disk.close()
 
+    def forked(self) -> None:
+        """In a forked child nobody holds the locks that threads of the parent held; it uses the store no more."""
+        self._order, self._packing = threading.Lock(), threading.Lock()
+
     def _records(self) -> Iterator[str]:
         """All records that are on the disk, oldest first."""
         count = self._log.count
@@ -197,6 +204,7 @@ class FileDecisions:
 
     def _write(self, records: Sequence[str]) -> None:
         try:
+            self._disk.check()
             self._poison.check()
             self._log.append(records)
         except StoreError:
@@ -217,7 +225,7 @@ class FileDecisions:
         if not self._packing.acquire(blocking=False):
             return
         try:
-            while self._log.full:
+            while self._log.full and not self._closed:
                 self._index.packed(self._log.pack(self._log.full[0]))
         except OSError:
             self._log.full.clear()  # they stay as they are, and are packed when the log is opened again
