@@ -45,7 +45,7 @@ SCHEDULES: dict[str, tuple[str, Play]] = {
         scripted(*(Incident("main", "put_if_absent", nth, "lose_reply") for nth in range(1, 5))),
     ),
     "08-prepare-after-the-scan": (
-        "The coordinator dies, and a prepare of it arrives when recovery has looked. All are told to roll back, so it is.",
+        "A prepare of the coordinator that died arrives when recovery has looked; but all are told to roll back.",
         scripted(
             Incident("main", "prepare", 1, "late", 0.004),
             Incident("main", "prepare", 2, "crash after"),

@@ -50,6 +50,7 @@ SWITCHES: Mapping[str, Switch] = {
     "gid-never-reused": Switch(transactions.gid_never_reused, "two_phase"),
     "silence-is-no-abort": Switch(transactions.silence_is_no_abort, "two_phase"),
     "one-phase-is-settled": Switch(transactions.one_phase_is_settled, "two_phase"),
+    "others-prepare-before-the-marker": Switch(transactions.others_prepare_before_the_marker, "takeover"),
     "no-trace-is-made-abort": Switch(transactions.no_trace_is_made_abort, "recovery"),
     "marker-is-settled": Switch(transactions.marker_is_settled, "takeover"),
     "marker-follows-the-row": Switch(transactions.marker_follows_the_row, "takeover"),

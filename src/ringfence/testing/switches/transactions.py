@@ -128,6 +128,23 @@ def one_phase_is_settled() -> AbstractContextManager[None]:
     return replaced(two_phase, "_settle", give_up)
 
 
+def others_prepare_before_the_marker() -> AbstractContextManager[None]:
+    """Transactions 3: the marker's own commit decides when all the others have prepared, and not before.
+
+    Off, they are told of a commit that they never promised, and what they did is lost.
+    """
+    prepare = two_phase._prepare
+
+    def hasty(
+        gid: str, branches: Sequence[Enlisted], asked: Sequence[Enlisted], ending: Ending
+    ) -> Effects[list[Enlisted]]:
+        if len(asked) < len(branches):  # the one that is left out decides
+            return list(asked)
+        return (yield from prepare(gid, branches, asked, ending))
+
+    return replaced(two_phase, "_prepare", hasty)
+
+
 def no_trace_is_made_abort() -> AbstractContextManager[None]:
     """Transactions 3: no trace of a transaction means aborted, once it is made sure that none can appear.
 
