@@ -20,11 +20,25 @@ from ringfence.transactions import Outcome
 from .pairs import Pair
 
 TIMES = 20
+SLEEP = {"postgresql": "SELECT pg_sleep(300)", "mariadb": "SELECT sleep(300)"}
+ASLEEP = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+    "mariadb": "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'",
+}
+
+
+@pytest.fixture(params=["postgresql", pytest.param("mariadb", marks=pytest.mark.slow)])
+def pair(request: pytest.FixtureRequest, in_postgresql: Pair, in_mariadb: Pair) -> Pair:
+    """A pair of databases with 1000 cents on each side."""
+    found = in_postgresql if request.param == "postgresql" else in_mariadb
+    found.reset()
+    return found
 
 
 @pytest.fixture
-async def engines(postgresql: Pair) -> AsyncIterator[dict[str, AsyncEngine]]:
-    opened = {name: create_async_engine(url) for name, url in postgresql.engines.items()}
+async def engines(pair: Pair) -> AsyncIterator[dict[str, AsyncEngine]]:
+    urls = {name: url.replace("pymysql", "asyncmy") for name, url in pair.engines.items()}
+    opened = {name: create_async_engine(url) for name, url in urls.items()}
     yield opened
     for engine in opened.values():
         await engine.dispose()
@@ -49,7 +63,7 @@ async def move(session: AsyncSession, engines: dict[str, AsyncEngine], cents: in
 
 
 async def test_commit_and_roll_back(
-    postgresql: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
+    pair: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
 ) -> None:
     sessions = async_sessionmaker(class_=AsyncSession, manager=tm)
     async with sessions() as session:
@@ -60,11 +74,11 @@ async def test_commit_and_roll_back(
         await move(session, engines, 500)
         await session.rollback()
         await move(session, engines, 500)
-    assert postgresql.moved() == 10
+    assert pair.moved() == 10
 
 
 async def test_one_writing_bind_commits_in_one_phase(
-    postgresql: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
+    pair: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
 ) -> None:
     async with AsyncSession(manager=tm) as session, session.begin():
         await run(session, engines["east"], "SELECT * FROM account")
@@ -72,11 +86,11 @@ async def test_one_writing_bind_commits_in_one_phase(
     assert session.gid is not None
     assert await tm.decisions.get(session.gid) is None
     assert await tm.outcome(session.gid) is Outcome.COMMITTED
-    assert postgresql.cents() == [1000, 1]
+    assert pair.cents() == [1000, 1]
 
 
 async def test_an_error_that_is_swallowed_never_commits_half(
-    postgresql: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
+    pair: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
 ) -> None:
     for _ in range(TIMES):
         async with AsyncSession(manager=tm) as session:
@@ -85,42 +99,42 @@ async def test_an_error_that_is_swallowed_never_commits_half(
                 await run(session, engines["east"], "SELECT * FROM missing")
             with pytest.raises(Aborted):
                 await session.commit()
-    assert postgresql.moved() == 0
-    assert postgresql.prepared() == 0
+    assert pair.moved() == 0
+    assert pair.prepared() == 0
 
 
 async def test_sessions_side_by_side(
-    postgresql: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
+    pair: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
 ) -> None:
     async def transfer() -> None:
         async with AsyncSession(manager=tm) as session, session.begin():
             await move(session, engines)
 
     await asyncio.gather(*(transfer() for _ in range(10)))
-    assert postgresql.moved() == 100
+    assert pair.moved() == 100
 
 
 async def test_a_task_that_is_cancelled_before_it_commits_does_nothing(
-    postgresql: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
+    pair: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
 ) -> None:
     async def stuck() -> None:
         async with AsyncSession(manager=tm) as session, session.begin():
             await move(session, engines)
-            await run(session, engines["west"], "SELECT pg_sleep(300)")
+            await run(session, engines["west"], SLEEP[engines["west"].dialect.name])
 
     task = asyncio.create_task(stuck())
     await until_asleep(engines["east"])
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert postgresql.moved() == 0
+    assert pair.moved() == 0
     async with AsyncSession(manager=tm) as session, session.begin():
         await move(session, engines)
-    assert postgresql.moved() == 10
+    assert pair.moved() == 10
 
 
 async def test_a_task_that_is_cancelled_while_it_commits_commits_on_both_sides_or_on_none(
-    postgresql: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
+    pair: Pair, engines: dict[str, AsyncEngine], tm: aio.TransactionManager
 ) -> None:
     for steps in range(0, 60, 4):
         session = AsyncSession(manager=tm)
@@ -132,15 +146,15 @@ async def test_a_task_that_is_cancelled_while_it_commits_commits_on_both_sides_o
         with suppress(asyncio.CancelledError):
             await task
         await session.close()
-        postgresql.moved()
-        assert postgresql.prepared() == 0
+        pair.moved()
+        assert pair.prepared() == 0
     async with AsyncSession(manager=tm) as session, session.begin():
         await move(session, engines)
 
 
 async def until_asleep(engine: AsyncEngine) -> None:
     """Wait until a connection of the server sleeps."""
-    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    asleep = ASLEEP[engine.dialect.name]
     async with engine.connect() as connection, asyncio.timeout(60):
         while not await connection.scalar(text(asleep)):
             await asyncio.sleep(0.02)

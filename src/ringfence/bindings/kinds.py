@@ -39,12 +39,18 @@ def of(driver: str, asynchronous: bool = False) -> Kind:
             from ringfence.bindings.postgresql import AsyncPostgresOnLent
 
             return Kind("postgresql", AsyncPostgresOnLent)
-        case "pymysql", _:
+        case "pymysql", False:
             from ringfence.bindings.mariadb import MariaOnLent
 
             return Kind("mariadb", MariaOnLent)
-        case "pysqlite", _:
+        case "asyncmy", True:
+            from ringfence.bindings.mariadb import AsyncMariaOnLent
+
+            return Kind("mariadb", AsyncMariaOnLent)
+        case "pysqlite", False:
             from ringfence.bindings.sqlite import SqliteOnLent
 
             return Kind("sqlite", lambda url, timeout, shelf: SqliteOnLent(sqlite_path(url), timeout, shelf))
-    raise InvalidValue(f"connections of {driver!r} cannot be branches; use psycopg, pymysql or sqlite3")
+    raise InvalidValue(
+        f"connections of {driver!r} cannot be branches; use psycopg, pymysql, asyncmy or sqlite3"
+    )
