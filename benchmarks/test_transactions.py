@@ -309,6 +309,7 @@ def leave_prepared(url: str, branches: int) -> None:
         for seq in range(10, 10 + branches):
             connection.execute(
                 f"BEGIN; INSERT INTO account VALUES ({seq});"
+                f"INSERT INTO ringfence_branch VALUES ('main.1.{seq}', 'prepared');"
                 f"PREPARE TRANSACTION 'ringfence:main.1.{seq}:{database}'"
             )
 

@@ -23,8 +23,8 @@ class PostgresParticipant(Phases):
     """A `Participant` whose branches run SQL on a PostgreSQL database.
 
     The server needs `max_prepared_transactions` above 0. Small tables are made where the connection's `search_path`
-    says: `ringfence_branch`, with a row for each branch that was committed in one phase, `ringfence_guard`, and those
-    of the decision store. Isolation is the server's: put
+    says: `ringfence_branch`, with a row of some 60 bytes for each branch that was committed, `ringfence_guard`, and
+    those of the decision store. Isolation is the server's: put
     `?options=-c%20default_transaction_isolation%3Dserializable` into the URL for another one.
 
     Args:

@@ -4,7 +4,7 @@
 
     begin       a connection, no request
     statements  BEGIN goes out with the first one
-    prepare     fences, PREPARE TRANSACTION: one round trip
+    prepare     fences, INSERT the branch's row, PREPARE TRANSACTION: one round trip
     commit      COMMIT PREPARED
     rollback    ROLLBACK; or, prepared, ROLLBACK PREPARED
     one_phase   fences, INSERT the branch's row as committed, COMMIT: one round trip
@@ -36,7 +36,7 @@ from ringfence.transactions.participants.postgresql.prepared import URGENT, Prep
 from ringfence.transactions.participants.postgresql.statements import (
     COMMIT,
     COMMITTED,
-    NUMBER,
+    PREPARED,
 )
 
 _NULL, _DUPLICATE = "23502", "23505"
@@ -83,8 +83,10 @@ class Phases(PreparedWork):
         if not branch.wrote:
             yield from self._commit_reads(branch)
             return Vote.READ_ONLY
-        results = yield from self._end(branch, [NUMBER, self._sql.prepare(gid)], "PREPARE TRANSACTION")
-        self._known[gid] = int(results[-2].get_value(0, 0))
+        yield from self._end(
+            branch, [self._sql.insert(gid, PREPARED), self._sql.prepare(gid)], "PREPARE TRANSACTION"
+        )
+        self._known.add(gid)
         branch.prepared = branch.over = True
         return Vote.YES
 
@@ -119,7 +121,7 @@ class Phases(PreparedWork):
         else:
             yield from self._give_up(branch)
 
-    def _end(self, branch: BaseBranch, statements: list[Statement], tag: str) -> Effects[list[Any]]:
+    def _end(self, branch: BaseBranch, statements: list[Statement], tag: str) -> Effects[None]:
         """Send what ends a branch; where the server does not answer with `tag`, give the branch up and say why."""
         try:
             branch.refuse_failed()
@@ -131,7 +133,6 @@ class Phases(PreparedWork):
         if refusal is not None:
             yield from self._give_up(branch)
             raise refusal
-        return results  # type: ignore[no-any-return]
 
     def _refusal(self, branch: BaseBranch, results: list[Any], tag: str) -> Effects[Exception | None]:
         error = failure(results)

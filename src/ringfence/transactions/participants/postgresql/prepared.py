@@ -20,6 +20,7 @@ from ringfence.transactions.participants.postgresql.branch import BaseBranch
 from ringfence.transactions.participants.postgresql.errors import BUSY, MISSING
 from ringfence.transactions.participants.postgresql.statements import (
     COMMITTED,
+    PREPARED,
     TABLES,
     WHERE,
     BranchSql,
@@ -61,13 +62,13 @@ class PreparedWork:
         self._timeout = timeout
         self._patience = timeout + _SLACK
         self._branches: dict[str, BaseBranch] = {}
-        self._known: dict[str, int] = {}  # prepared, by this process or as it has seen: the server's own ids
+        self._known: set[str] = set()  # prepared, by this process or as it has seen
         tell_of_forks(self)
 
     def forked(self) -> None:
         """Start afresh in a forked child: the branches are the parent's."""
         self._branches = {}
-        self._known = {}
+        self._known = set()
 
     def _recover(self, prefix: str) -> Effects[list[str]]:
         line = yield Call(self._pool, "take", URGENT)
@@ -75,9 +76,9 @@ class PreparedWork:
             rows = yield from self._rows(line, self._sql.recover(prefix))
         finally:
             self._pool.give(line)
-        found = {gid: number for name, number in rows if (gid := self._sql.gid_of(name))}
+        found = [gid for (name,) in rows if (gid := self._sql.gid_of(name))]
         self._known.update(found)
-        return list(found)
+        return found
 
     def _settled(self, gid: str) -> Effects[Outcome | None]:
         state = yield from self._state(gid)
@@ -154,30 +155,34 @@ class PreparedWork:
         """What the answers to COMMIT PREPARED or ROLLBACK PREPARED mean; None for those that it is well with."""
         errors = {gid: failure([result]) for gid, result in zip(gids, results, strict=True)}
         missing = [gid for gid, error in errors.items() if error is not None and error.sqlstate == MISSING]
-        numbers = {gid: self._known[gid] for gid in missing if gid in self._known}
-        ends = dict((yield from self._rows(line, self._sql.ends(numbers)))) if numbers else {}
-        return [self._meaning(gid, error, outcome, ends.get(gid)) for gid, error in errors.items()]
+        states = dict((yield from self._rows(line, self._sql.states(missing)))) if missing else {}
+        return [
+            self._meaning(gid, error, outcome, states.get(gid) == PREPARED) for gid, error in errors.items()
+        ]
 
-    def _meaning(self, gid: str, error: Any, outcome: Outcome, end: str | None) -> Exception | None:
+    def _meaning(self, gid: str, error: Any, outcome: Outcome, committed: bool) -> Exception | None:
         """What one answer means.
 
         One that is not there any more was ended by a request whose answer got lost, by another coordinator or
-        recovery, or by hand; the server says which way. Of those that were never seen here there is nothing to say.
+        recovery, or by hand; its row says which way. Without a row it was rolled back, or was never here.
         """
         if error is not None and error.sqlstate != MISSING:
             return _not_now(error)
-        self._known.pop(gid, None)
-        if end is None or end == outcome:
+        known = gid in self._known
+        self._known.discard(gid)
+        if error is None or committed == (outcome is Outcome.COMMITTED):
             return None
-        return HeuristicOutcome(gid, self.place, f"it was {end} by hand")
+        if committed:
+            return HeuristicOutcome(gid, self.place, "it was committed by hand")
+        return HeuristicOutcome(gid, self.place, "it was rolled back by hand") if known else None
 
     def _state(self, gid: str) -> Effects[str | None]:
         line = yield Call(self._pool, "take", URGENT)
         try:
-            rows = yield from self._rows(line, self._sql.state(str(Gid.parse(gid))))
+            rows = yield from self._rows(line, self._sql.states([str(Gid.parse(gid))]))
         finally:
             self._pool.give(line)
-        return str(rows[0][0]) if rows else None
+        return str(rows[0][1]) if rows else None
 
     def _rows(self, line: BaseLine, statement: Statement) -> Effects[list[tuple[Any, ...]]]:
         """Carry out one statement outside of transactions, and return its rows."""

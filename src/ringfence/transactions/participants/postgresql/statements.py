@@ -1,8 +1,8 @@
 """The table of branches, what prepared transactions are called, and the statements about both.
 
 A PostgreSQL server has one name space of prepared transactions for all its databases, so a name ends with the oid of
-the database. The id that the server itself gave a transaction still tells, when its name is gone, whether it was
-committed or rolled back, by whomever.
+the database. The row of a branch is inserted together with `PREPARE TRANSACTION` and seen once that is committed, by
+whomever: it tells what was committed by hand from what was rolled back.
 """
 
 from __future__ import annotations
@@ -21,16 +21,13 @@ TABLES = {
     **DECISION_TABLES,
 }
 
-COMMITTED, ABORTED = "committed", "aborted"
-"""States of a branch: committed in one phase, or never to be so committed."""
+PREPARED, COMMITTED, ABORTED = "prepared", "committed", "aborted"
+"""States of a branch: prepared, seen once it is committed; committed in one phase; never to be so committed."""
 
 BEGIN = Statement(b"BEGIN")
 COMMIT = Statement(b"COMMIT")
 ROLLBACK = Statement(b"ROLLBACK")
 HAS_WRITTEN = Statement(b"SELECT pg_current_xact_id_if_assigned()")
-NUMBER = Statement(b"SELECT pg_current_xact_id()::text::bigint")
-"""The server's own id of the transaction that is open."""
-
 WHERE = once(
     "SELECT oid, current_setting('max_prepared_transactions')::int FROM pg_database"
     " WHERE datname = current_database()"
@@ -78,27 +75,14 @@ class BranchSql(NamedTuple):
             gid,
         )
 
-    def state(self, gid: str) -> Statement:
-        """Read the state of a branch."""
-        return statement(f"SELECT state FROM {self.branch} WHERE gid = $1", gid)
-
-    def ends(self, numbers: dict[str, int]) -> Statement:
-        """Read what became of transactions by the server's own ids: "committed", "aborted", or NULL after long."""
-        return statement(
-            "SELECT gid, pg_xact_status(number::xid8) FROM unnest($1, $2) AS wanted (gid, number)",
-            list(numbers),
-            [str(number) for number in numbers.values()],
-        )
+    def states(self, gids: list[str]) -> Statement:
+        """Read the states of branches."""
+        return statement(f"SELECT gid, state FROM {self.branch} WHERE gid = ANY($1)", gids)
 
     def recover(self, prefix: str) -> Statement:
-        """Read the names of the transactions that ringfence prepared in this database, and the server's own ids.
-
-        It shows the lower 32 bits of these; the upper ones are those of the next transaction, or one less.
-        """
+        """Read the names of the prepared transactions that ringfence left in this database."""
         return statement(
-            "SELECT gid, next - ((next - transaction::text::bigint) & 4294967295) FROM pg_prepared_xacts, "
-            "CAST(pg_snapshot_xmax(pg_current_snapshot())::text AS bigint) AS next "
-            "WHERE database = current_database() AND starts_with(gid, $1)",
+            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() AND starts_with(gid, $1)",
             _PREFIX + prefix,
         )
 
