@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ringfence.errors import InvalidValue, StoreError
+from ringfence import _redis
+from ringfence.errors import InvalidValue, StoreError, StoreTimeout
 from ringfence.testing.participant_extras import FenceSuite
 from ringfence.testing.servers import Server
 from ringfence.transactions import Outcome, TransactionManager
@@ -123,3 +124,25 @@ def test_a_node_that_is_taken_for_a_server_of_its_own_is_refused(url: str) -> No
     participant = RedisParticipant(f"redis://{address}")
     with closing(participant), pytest.raises(InvalidValue, match=r"redis\+cluster://"):
         participant.begin(GID)
+
+
+def test_a_slot_that_has_moved_is_looked_for_again(url: str) -> None:
+    with closing(RedisParticipant(f"{url}?tag=moved")) as participant:
+        participant.begin(GID).set("k{moved}", 1)
+        participant.prepare(GID)
+        participant.site.server._client.close()
+        participant.site.server._client = _redis.client(wrong_node(participant), timeout=5.0)
+        with pytest.raises(StoreTimeout, match="moved"):
+            participant.commit(GID)
+        participant.commit(GID)
+        assert participant.begin("main.1.2").get("k{moved}") == b"1"
+
+
+def wrong_node(participant: RedisParticipant) -> str:
+    """The URL of a primary that does not serve the participant's slot."""
+    server = participant.site.server
+    ranges = server.ask("CLUSTER", "SLOTS")
+    [*_, wrong] = [
+        primary for first, last, primary, *_ in ranges if not first <= server._slot._number <= last
+    ]
+    return _redis.member(server._slot._url, f"{wrong[0].decode()}:{wrong[1]}")

@@ -16,8 +16,6 @@ PATIENCE = 5.0
 AT_ONCE = 500
 """Requests sent before the first answer is read."""
 
-_OF_CLUSTER = ("MOVED ", "ASK ", "CROSSSLOT", "non local key", "-MOVED", "TRYAGAIN")
-
 Words = Sequence[str | bytes | int]
 
 
@@ -159,8 +157,10 @@ class AioServer:
 
 def is_of_cluster(error: BaseException) -> bool:
     """Was a request refused since its keys are on other nodes of a cluster? Then nothing was changed."""
-    said = str(error.__cause__)
-    return isinstance(error, StoreError) and any(sign in said for sign in _OF_CLUSTER)
+    from redis import exceptions
+
+    kinds = (exceptions.AskError, exceptions.TryAgainError, exceptions.ClusterCrossSlotError)
+    return isinstance(error.__cause__, kinds) or "non local key" in str(error.__cause__)
 
 
 def of_cluster(place: str) -> InvalidValue:
