@@ -25,10 +25,10 @@ class TaskCohort(Cohort):
         self, name: str, owner: str, ttl: float, timeout: float | None, check: Callable[[], object]
     ) -> Granted | None:
         """Do what `acquire` does, in this task; mostly the lock is free, and asking once is all."""
-        place, until = Place(ttl), self._until(timeout)
+        place = Place(ttl)
         again = self._lines.enter(name, place)
         if again > IN_FRONT:
-            steps = self._stand(name, owner, place, again, until, check)
+            steps = self._stand(name, owner, place, again, self._until(timeout), check)
             return await arun(self._standing(name, place, steps))
         sent = now()
         answer: Any

@@ -62,11 +62,12 @@ class Cohort:
         self, name: str, owner: str, ttl: float, timeout: float | None, check: Callable[[], object]
     ) -> Granted | None:
         """Do what `acquire` does, in this thread; mostly the lock is free, and asking once is all."""
-        place, until = Place(ttl), self._until(timeout)
+        place = Place(ttl)
         asked: Granted | list[Any] | None = None
         try:
             again = self._lines.enter(name, place)
             if again > IN_FRONT:
+                until = self._until(timeout)
                 place.waiter.wait(self._nap(again, until))
                 again = self._lines.look(name, place)
             else:

@@ -25,9 +25,15 @@ def changed(*changes: tuple[str, str], shared: bool = False) -> Iterator[None]:
                 if hasattr(user, name):
                     until.enter_context(replaced(user, name, new[name]))
         until.enter_context(replaced(module, "SCRIPTS", tuple(new.values())))
-        until.callback(requests._grant.cache_clear)
-        requests._grant.cache_clear()
+        until.callback(forget_packed)
+        forget_packed()
         yield
+
+
+def forget_packed() -> None:
+    """Let requests be packed anew, with the scripts that stand there now."""
+    requests._grant.cache_clear()
+    requests._release.cache_clear()
 
 
 def edited(script: Script, changes: tuple[tuple[str, str], ...]) -> Script:

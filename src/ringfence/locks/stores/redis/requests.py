@@ -46,13 +46,19 @@ def renew(claim: Claim) -> bytes:
     """Ask to extend a lease."""
     script = shared_scripts.RENEW if isinstance(claim.name, Shared) else RENEW
     start = wire.call(script, claim.name, wire.micros(claim.ttl), more=2)
-    return start + wire.bulk(str(claim.fence)) + wire.bulk(claim.owner)
+    return start + wire.identity(claim.fence, claim.owner)
 
 
 def release(name: str, owner: str, fence: int) -> bytes:
     """Ask to free a lock, for the first who waits."""
-    script = shared_scripts.RELEASE if isinstance(name, Shared) else RELEASE
-    return wire.call(script, name, more=2) + wire.bulk(str(fence)) + wire.bulk(owner)
+    shared = isinstance(name, Shared)
+    start = wire.call(shared_scripts.RELEASE, name, more=2) if shared else _release(name)
+    return start + wire.identity(fence, owner)
+
+
+@lru_cache(maxsize=8192)
+def _release(name: str) -> bytes:
+    return wire.call(RELEASE, name, more=2)
 
 
 def withdraw(name: str, owner: str) -> bytes:

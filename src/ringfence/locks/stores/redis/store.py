@@ -15,7 +15,7 @@ from ringfence.locks.stores.redis import requests
 from ringfence.locks.stores.redis.connection import Connection
 from ringfence.locks.stores.redis.line import HungUp
 from ringfence.locks.stores.redis.opening import Replicas, Target
-from ringfence.locks.stores.redis.wire import Refusal, checked, command, is_unknown_script, whole
+from ringfence.locks.stores.redis.wire import checked, command, is_unknown_script, whole
 from ringfence.protocol import now, run
 
 
@@ -45,10 +45,11 @@ class RedisStore:
 
     def grant(self, name: str, owner: str, ttl: float, queue: bool = False, fences: int = 1) -> int | None:
         """Give the lock to `owner` and return the fence; None if another has it, or others wait for it."""
+        ask = self._line_up if queue else self._ask_once
         try:
-            return self._grant(name, owner, ttl, queue, fences)
+            return ask(name, owner, ttl, fences)
         except HungUp:  # perhaps while nothing was asked; a second time cannot harm
-            return self._grant(name, owner, ttl, queue, fences)
+            return ask(name, owner, ttl, fences)
 
     def wait(self, name: str, owner: str, seconds: float) -> Push | None:  # noqa: ARG002 -- owners are unique
         """Wait for a grant to `owner`, who has a place in the queue; `seconds` at most."""
@@ -80,7 +81,12 @@ class RedisStore:
 
     def release(self, name: str, owner: str, fence: int) -> bool:
         """Free the lock if this owner holds it with this fence, for the next waiter; say whether it did."""
-        return bool(self._ask(self._connected(), requests.release(name, owner, fence)))
+        connection = self._connection
+        if connection is None or connection.lost is not None:
+            connection = self._connect()
+        request = requests.release(name, owner, fence)
+        answer = connection.ask(request)
+        return bool(answer if type(answer) is int else self._resolved(connection, request, answer))
 
     def withdraw(self, name: str, owner: str) -> None:
         """Free the lock if this owner holds it with whatever fence, and take the owner out of the queue."""
@@ -114,20 +120,26 @@ class RedisStore:
         self._connection = None
         self._connecting = threading.Lock()
 
-    def _grant(self, name: str, owner: str, ttl: float, queue: bool, fences: int) -> int | None:
-        connection = self.live() or self._connect()
-        if not queue:
-            answer = self._ask(connection, requests.grant(name, owner, ttl, fences))
-            return self._counted(connection, name, owner, answer) if answer > 0 else None
+    def _ask_once(self, name: str, owner: str, ttl: float, fences: int) -> int | None:
+        connection = self._connected()
+        answer = self._ask(connection, requests.grant(name, owner, ttl, fences))
+        return self._counted(connection, name, owner, answer) if answer > 0 else None
+
+    def _line_up(self, name: str, owner: str, ttl: float, fences: int) -> int | None:
+        connection = self._connection
+        if connection is None or connection.lost is not None:
+            connection = self._connect()
+        request = requests.grant(name, owner, ttl, fences, connection.channel)
         slot = connection.waiters[owner] = Slot()  # before the push can come
         answer = 0
         try:
-            answer = self._ask(connection, requests.grant(name, owner, ttl, fences, connection.channel))
+            first = connection.ask(request)
+            answer = first if type(first) is int else self._resolved(connection, request, first)
         finally:
             if answer >= 0:
                 connection.waiters.pop(owner, None)
         if answer > 0:
-            return self._counted(connection, name, owner, int(answer))
+            return self._counted(connection, name, owner, answer) if self._replicas.requests else answer
         slot.until = now() + requests.patience(answer)
         return None
 
@@ -140,11 +152,14 @@ class RedisStore:
                 raise missing
         return fence
 
-    def _ask(self, connection: Connection, request: bytes) -> Any:
-        answer = connection.ask(request)
-        if type(answer) is not Refusal:
-            return int(answer)
-        return checked((connection.ask(whole(request))) if is_unknown_script(answer) else answer)
+    def _ask(self, connection: Connection, request: bytes) -> int:
+        return self._resolved(connection, request, connection.ask(request))
+
+    def _resolved(self, connection: Connection, request: bytes, answer: Any) -> int:
+        """Return what a request comes to whose first answer is no number, perhaps."""
+        if is_unknown_script(answer):
+            answer = connection.ask(whole(request))
+        return int(checked(answer))
 
     def _ask_moving(self, request: bytes) -> Any:
         """Ask for what is moving there; with the script's text, which may not be known there yet."""

@@ -48,6 +48,12 @@ def bulk(text: str) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
+def identity(fence: int, owner: str) -> bytes:
+    """Return the two last arguments of a request about what somebody holds."""
+    number, name = b"%d" % fence, owner.encode()
+    return b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(number), number, len(name), name)
+
+
 def command(*words: str) -> bytes:
     """Return a whole request."""
     return b"*%d\r\n" % len(words) + b"".join(map(bulk, words))
