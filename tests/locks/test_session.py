@@ -12,6 +12,7 @@ from ringfence.errors import LeaseLost, StoreTimeout
 from ringfence.locks.lease import Lease
 from ringfence.locks.manager import LockManager
 from ringfence.locks.stores.memory import MemoryStore
+from ringfence.protocol import now
 from tests.locks.waiters import wait_until
 
 
@@ -74,13 +75,18 @@ def threads(but: set[threading.Thread]) -> list[str]:
 
 
 def test_closing_stops_the_threads() -> None:
-    others = set(threading.enumerate())
     manager = LockManager(MemoryStore())
-    lease = taken(manager.lock("x", ttl=3.0).acquire())
-    wait_until(lambda: len(threads(others)) == 2)
+    session = manager._session
+    lease = taken(manager.lock("x", ttl=600.0).acquire())
+    session.table.postpone(lease._claim, now())
+    session.notice(now())  # it is due at once, and not over even on a machine that stands still for a while
+    wait_until(lambda: session._renewer is not None)
+    started = [thread for thread in (session._watcher, session._renewer) if thread is not None]
+    assert all(thread.is_alive() for thread in started)
     lease.check()
     manager.close()
-    wait_until(lambda: not threads(others))
+    wait_until(lambda: not any(thread.is_alive() for thread in started))
+    assert len(started) == 2
 
 
 def test_a_manager_thrown_away_stops_its_threads() -> None:
