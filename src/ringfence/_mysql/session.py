@@ -100,6 +100,8 @@ class Session:
             self.close()
             raise StoreError("an answer of MariaDB was left unread; its session is closed")
         self._unread = list(requests)
+        if self.closed:
+            return
         self._opened._read_timeout = self._opened._write_timeout = patience
         try:
             self._opened._write_bytes(b"".join(request.encoded() for request in requests))

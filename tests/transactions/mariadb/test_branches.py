@@ -170,6 +170,38 @@ def test_of_two_that_wait_for_each_other_one_may_be_tried_again(url: str) -> Non
             participant.rollback(gid)
 
 
+def test_a_statement_that_reaches_no_branch_changes_nothing(
+    databases: Databases, url: str, participant: MariaParticipant
+) -> None:
+    """The server refuses XA START, and the statement that was sent with it is there already."""
+    put(participant.begin(GID), 1)
+    with closing(MariaParticipant(url, timeout=1)) as other:
+        with pytest.raises(Aborted, match="XAER_DUPID"):
+            put(other.begin(GID), 2, 2)
+        with pytest.raises(Aborted):
+            other.prepare(GID)
+        other.rollback(GID)
+    assert databases.value(url, 2) is None
+    participant.one_phase(GID)
+    assert (databases.value(url), databases.value(url, 2)) == (1, None)
+
+
+def test_a_gid_that_was_used_before_is_refused(participant: MariaParticipant) -> None:
+    put(participant.begin(GID), 1)
+    participant.prepare(GID)
+    participant.commit(GID)
+    put(participant.begin(GID), 2)
+    with pytest.raises(Aborted, match="was used before"):
+        participant.prepare(GID)
+    participant.rollback(GID)
+
+
+def test_the_server_ends_sessions_that_stand_still_in_a_transaction(participant: MariaParticipant) -> None:
+    branch = participant.begin(GID)
+    assert branch.execute("SELECT @@idle_transaction_timeout") == [(600,)]
+    participant.rollback(GID)
+
+
 def test_names_of_any_length_fit(databases: Databases, participant: MariaParticipant, url: str) -> None:
     gid = f"{'n' * 40}.{'9' * 18}.{'8' * 18}"
     put(participant.begin(gid), 1)

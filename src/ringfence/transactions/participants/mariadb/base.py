@@ -120,6 +120,10 @@ class BaseParticipant(Generic[B]):
         yield from branch.connect()
         row = f"INSERT INTO ringfence_branch (gid, session) VALUES ('{gid}', '{branch.session.token}')"
         reply = yield from self._last(branch, row, f"XA PREPARE {branch.xid}")
+        if code(reply) == STANDS:
+            raise self._give_up(
+                branch, "its gid was used before; share one decision store, or take other names"
+            )
         if not isinstance(reply, Answer):
             raise self._failed(branch, reply)
         branch.state = State.PREPARED

@@ -86,9 +86,9 @@ class BaseBranch:
         first = [] if self._started else [statement(f"XA START {self.xid}")]
         self._started = True
         replies: list[Reply] = yield Call(self.session, "ask", ([*first, *requests], patience))
-        if first and not isinstance(replies[0], Answer):
+        if first and not (isinstance(replies[0], Answer) or self.session.closed):
             self.session.close()  # so that the others, which ran in no branch, have done nothing
-            return [replies[0]] * len(requests)
+            raise Aborted(self.gid, f"MariaDB did not begin its branch: {replies[0]}") from replies[0]
         return replies[len(first) :]
 
     def one(self, sql: str, parameters: Any) -> Effects[Result]:

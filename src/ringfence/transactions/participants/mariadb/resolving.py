@@ -151,11 +151,14 @@ class Resolving:
             yield Sleep(_PAUSE)
 
     def _forget_old_rows(self) -> Effects[None]:
-        """Take away rows of branches that were committed long ago; those that are prepared are not seen."""
+        """Take away rows of branches that were committed long ago; those that are prepared are not seen.
+
+        Where that is refused, because others do the same, it is left to the next time.
+        """
         old = yield from self._database.one(_OLD)
         if old.rows:
             gids = ", ".join(f"'{gid.decode()}'" for (gid,) in old.rows)
-            yield from self._database.one(f"DELETE FROM ringfence_branch WHERE gid IN ({gids})")
+            yield from self._database.reply(f"DELETE FROM ringfence_branch WHERE gid IN ({gids})")
 
 
 def _end(outcome: Outcome, branch: str) -> str:
