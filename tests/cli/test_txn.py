@@ -251,6 +251,16 @@ def test_stores_are_named_in_a_file(place: Place, capsys: Output) -> None:
     assert "main.1.1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["list", "show", "recover", "resolve", "forget", "log"])
+def test_every_command_explains_itself(command: str, capsys: Output) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["txn", command, "--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert re.search(rf"^examples?:\n  ringfence txn {command} ", told, re.M)
+    assert command == "log" or "Exits with 0" in told
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

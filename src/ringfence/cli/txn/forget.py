@@ -10,6 +10,9 @@ from ringfence.transactions.gid import Gid
 MORE = """The decision stays, and in a decision log so do the records of what was reported and forgotten.
 
 Exits with 0 when something was forgotten, and with 1 when there was nothing.
+
+example:
+  ringfence txn forget main.3.1041 --stores stores.toml
 """
 
 

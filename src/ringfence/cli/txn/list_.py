@@ -13,6 +13,10 @@ from ringfence.placement.table import table
 MORE = """Nothing is changed. A decision log may be open in the process that decides there.
 
 Exits with 0, and with 1 when a participant could not be asked.
+
+examples:
+  ringfence txn list --stores stores.toml
+  ringfence txn list --stores stores.toml --decided --prefix main.3. --json
 """
 
 

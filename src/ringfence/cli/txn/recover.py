@@ -26,6 +26,11 @@ With --watch it goes on until SIGTERM or SIGINT, and says what it does; a partic
 again. As a decision log is open in one process at a time, there the coordinator has to do this: recover_forever().
 
 Exits with 0 when nothing is left that could be resolved, and with 1 otherwise; with --watch, as the last round went.
+
+examples:
+  ringfence txn recover --stores stores.toml
+  ringfence txn recover --stores stores.toml --take-over billing
+  ringfence txn recover --stores stores.toml --watch --every 10
 """
 
 _END = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)

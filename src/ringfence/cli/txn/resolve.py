@@ -22,6 +22,9 @@ is gone or made from nothing, and no program will mend it. It is recorded as a h
 until `forget`.
 
 Exits with 0 when the branch was ended, and with 1 when it was not.
+
+example:
+  ringfence txn resolve main.3.1041 east rollback --stores stores.toml
 """
 
 _OUTCOMES = {"commit": Outcome.COMMITTED, "rollback": Outcome.ABORTED}

@@ -18,6 +18,9 @@ MORE = """Nothing is changed, so "unknown" is said of a transaction that has lef
 only come to be aborted. A branch that was alone in its transaction has committed "in one phase", without a decision.
 
 Exits with 0 when it is committed or aborted everywhere, and with 1 when it is not, or not known to be.
+
+example:
+  ringfence txn show main.3.1041 --stores stores.toml --json
 """
 
 
