@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from ringfence import _sqlite
 from ringfence.transactions import Outcome, TransactionManager
@@ -44,7 +45,9 @@ class Bank:
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*-shm"))
         return type(self)(folder)
 
-    def manager(self, name: str = "main", timeout: float = 1.0) -> TransactionManager:
+    def manager(
+        self, name: str = "main", timeout: float = 1.0, ack: Literal["applied", "decided"] = "applied"
+    ) -> TransactionManager:
         urls = {name: f"sqlite:///{self.folder}/{name}.db" for name in NAMES}
         return TransactionManager(
             f"sqlite:///{self.folder}/{self.decisions}", urls, name=name, timeout=timeout

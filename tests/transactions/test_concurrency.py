@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import pytest
 
@@ -13,7 +14,7 @@ from ringfence.errors import (
 )
 from ringfence.transactions import TransactionManager
 
-from .bank import Acknowledge, Bank, forked, transfer
+from .bank import Acknowledge, Bank, MarkerBank, forked, transfer
 
 
 def in_child(tm: TransactionManager, tx: object, acknowledge: Acknowledge) -> None:
@@ -55,8 +56,10 @@ def together(works: list[Callable[[], object]]) -> None:
         thread.join()
 
 
-def test_threads_lose_no_update(bank: Bank) -> None:
-    with bank.manager(timeout=30) as tm:
+@pytest.mark.parametrize("ack", ["applied", "decided"])
+@pytest.mark.parametrize("kind", [Bank, MarkerBank])
+def test_threads_lose_no_update(bank: Bank, kind: type[Bank], ack: Literal["applied", "decided"]) -> None:
+    with kind(bank.folder).manager(timeout=30, ack=ack) as tm, tm.recover_forever(0.001):
         together([partial(deposit, tm, 5)] * 4)
     assert bank.balances() == (120, 120)
 
