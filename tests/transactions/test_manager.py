@@ -1,11 +1,12 @@
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ringfence.errors import Aborted, InDoubt, InvalidType, InvalidValue
-from ringfence.transactions import TransactionManager
+from ringfence.transactions import Timeouts, TransactionManager, Vote
 from ringfence.transactions.participants.memory import MemoryParticipant
 from ringfence.transactions.participants.sqlite import SqliteParticipant
 
@@ -176,3 +177,37 @@ def test_what_another_decision_store_decides_is_left_alone_and_reported() -> Non
     assert (left.gid, left.branch) == ("main.9.1", "east")
     assert "put the right one back" in str(left.error)
     assert east.recover() == ["main.9.1"]
+
+
+def test_timeouts_are_those_of_its_transactions() -> None:
+    class Slow(MemoryParticipant):
+        def prepare(self, gid: str) -> Vote:
+            time.sleep(0.02)
+            return super().prepare(gid)
+
+    stores = {"east": Slow(), "west": MemoryParticipant()}
+    with TransactionManager("memory://timeouts", stores, timeouts=Timeouts(prepare=0.0)) as tm:
+        tx = tm.transaction()
+        for name in stores:
+            tx[name].put("key", 1)
+        with pytest.raises(Aborted, match="to prepare") as raised:
+            tx.commit()
+    assert raised.value.retryable
+    assert stores["east"].snapshot() == stores["west"].snapshot() == {}
+    assert stores["east"].recover() == stores["west"].recover() == []
+
+
+def test_a_branch_that_could_not_begin_aborts_the_others_too() -> None:
+    stores = {"east": MemoryParticipant(timeout=0.0), "west": MemoryParticipant()}
+    with TransactionManager("memory://begun", stores) as tm:
+        other = tm.transaction()
+        other["east"].put("key", 1)
+        tx = tm.transaction()
+        tx["west"].put("key", 2)
+        with pytest.raises(Aborted, match="'east' could not begin") as raised:
+            tx["east"]
+        assert raised.value.retryable
+        with pytest.raises(Aborted, match="'east' voted against it"):  # though the application went on
+            tx.commit()
+        other.commit()
+    assert stores["west"].snapshot() == {}
