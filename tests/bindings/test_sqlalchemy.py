@@ -205,11 +205,17 @@ def test_an_engine_that_is_no_participant_is_refused(
     assert pair.moved() == 0
 
 
-def test_twophase_and_autocommit_are_refused(
+def test_what_a_session_cannot_work_with_is_refused(
     pair: Pair, engines: dict[str, Engine], tm: TransactionManager
 ) -> None:
     with pytest.raises(InvalidValue, match="twophase"):
         Session(manager=tm, twophase=True)
+    participants = {"east": participant(engines["east"])}
+    with (
+        TransactionManager("memory://twophase", participants, ack="decided") as hasty,
+        pytest.raises(InvalidValue, match="ack"),
+    ):
+        Session(manager=hasty)
     alone = engines["east"].execution_options(isolation_level="AUTOCOMMIT")
     if engines["east"].dialect.name == "postgresql":
         with Session(manager=tm) as session, pytest.raises(InvalidValue, match="autocommit"):

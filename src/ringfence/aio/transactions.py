@@ -74,7 +74,7 @@ class TransactionManager:
         self.decisions = threaded(opened, self._threads)
         self.participants = {branch: threaded(store, self._threads) for branch, store in found.items()}
         self._coordinator = Coordinator(name, self.decisions, self.participants, timeouts)
-        self._ack = ack
+        self.ack = ack
         self._random = random or Random()
         self._starting = asyncio.Lock()
         self._finisher: Finisher | None = None
@@ -172,7 +172,7 @@ class TransactionManager:
             if self._coordinator.epoch:
                 return
             await arun(self._coordinator.start())
-            if self._ack == "decided":
+            if self.ack == "decided":
                 self._finisher = Finisher(lambda decided: arun(self._coordinator.finish(decided)))
                 self._coordinator.defer = self._finisher.put
 

@@ -53,6 +53,7 @@ class TransactionManager:
     Attributes:
         decisions: the decision store.
         participants: the participants by name.
+        ack: when a commit returns.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class TransactionManager:
         self.participants: dict[str, Participant]
         self.decisions, self.participants = open_stores(decisions, participants, timeout)
         self._coordinator = Coordinator(name, self.decisions, self.participants, timeouts)
-        self._ack = ack
+        self.ack = ack
         self._random = random or Random()
         self._starting = threading.Lock()
         self._finisher: Finisher | None = None
@@ -190,6 +191,6 @@ class TransactionManager:
             if self._coordinator.epoch:
                 return
             run(self._coordinator.start())
-            if self._ack == "decided":
+            if self.ack == "decided":
                 self._finisher = Finisher(lambda decided: run(self._coordinator.finish(decided)))
                 self._coordinator.defer = self._finisher.put

@@ -34,6 +34,10 @@ class Session(orm.Session):
     ) -> None:
         if options.get("twophase"):
             raise InvalidValue("this session commits through ringfence; leave twophase=True out")
+        if manager.ack != "applied":
+            raise InvalidValue(
+                "a session needs its connections back when it has committed; use ack='applied'"
+            )
         super().__init__(bind, **options)
         self.manager = manager
         self.gid: str | None = None
