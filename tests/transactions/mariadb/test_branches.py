@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,9 +30,8 @@ def url(databases: Databases) -> str:
 
 @pytest.fixture
 def participant(url: str) -> Iterator[MariaParticipant]:
-    opened = MariaParticipant(url, timeout=1)
-    yield opened
-    opened.close()
+    with closing(MariaParticipant(url, timeout=5)) as opened:
+        yield opened
 
 
 def test_rows_counts_and_numbers_come_as_from_other_participants(
@@ -134,17 +134,18 @@ def test_a_query_whose_function_writes_is_a_write(
     assert databases.value(url) == 7
 
 
-def test_a_lock_that_is_not_to_be_had_in_time_may_be_tried_again(participant: MariaParticipant) -> None:
-    put(participant.begin(GID), 1)
-    other = participant.begin(OTHER)
-    with pytest.raises(Aborted) as raised:
-        put(other, 2)
-    assert raised.value.retryable
-    with pytest.raises(Aborted) as again:
-        participant.prepare(OTHER)
-    assert again.value.retryable
-    participant.rollback(OTHER)
-    participant.one_phase(GID)
+def test_a_lock_that_is_not_to_be_had_in_time_may_be_tried_again(url: str) -> None:
+    with closing(MariaParticipant(url, timeout=1)) as participant:
+        put(participant.begin(GID), 1)
+        other = participant.begin(OTHER)
+        with pytest.raises(Aborted) as raised:
+            put(other, 2)
+        assert raised.value.retryable
+        with pytest.raises(Aborted) as again:
+            participant.prepare(OTHER)
+        assert again.value.retryable
+        participant.rollback(OTHER)
+        participant.one_phase(GID)
 
 
 def test_of_two_that_wait_for_each_other_one_may_be_tried_again(url: str) -> None:
@@ -175,7 +176,7 @@ def test_a_statement_that_reaches_no_branch_changes_nothing(
 ) -> None:
     """The server refuses XA START, and the statement that was sent with it is there already."""
     put(participant.begin(GID), 1)
-    with closing(MariaParticipant(url, timeout=1)) as other:
+    with closing(MariaParticipant(url, timeout=5)) as other:
         with pytest.raises(Aborted, match="XAER_DUPID"):
             put(other.begin(GID), 2, 2)
         with pytest.raises(Aborted):
@@ -248,6 +249,9 @@ def test_nothing_is_left_open_in_the_server(databases: Databases, participant: M
             participant.rollback(gid)
         else:
             getattr(participant, end)(gid)
+    until = time.monotonic() + 30  # sessions of earlier tests may still be ending
+    while databases.ask("", "SELECT * FROM information_schema.innodb_trx") and time.monotonic() < until:
+        time.sleep(0.1)
     assert databases.ask("", "SELECT * FROM information_schema.innodb_trx") == []
     assert databases.prepared() == []
     assert len(participant._sessions._sessions) == 1

@@ -42,11 +42,11 @@ class TestMariaParticipant(ParticipantSuite):
 
     def open(self) -> Participant:
         self.url = self.databases.new()
-        return MariaParticipant(self.url, timeout=1)
+        return MariaParticipant(self.url, timeout=2)
 
     def restart(self, participant: Participant) -> Participant:
         participant.close()
-        return MariaParticipant(self.url, timeout=1)
+        return MariaParticipant(self.url, timeout=2)
 
     def write(self, branch: Any, value: int) -> None:
         put(branch, value)
@@ -70,8 +70,8 @@ class TestAsyncMariaParticipant(TestMariaParticipant):
 
     def open(self) -> Participant:
         self.url = self.databases.new()
-        return Looped(lambda: AsyncMariaParticipant(self.url, timeout=1))
+        return Looped(lambda: AsyncMariaParticipant(self.url, timeout=2))
 
     def restart(self, participant: Participant) -> Participant:
         participant.close()
-        return Looped(lambda: AsyncMariaParticipant(self.url, timeout=1))
+        return Looped(lambda: AsyncMariaParticipant(self.url, timeout=2))

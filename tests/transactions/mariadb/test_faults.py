@@ -31,7 +31,7 @@ def url(databases: Databases) -> str:
 
 @pytest.fixture
 def participant(url: str) -> Iterator[MariaParticipant]:
-    with closing(MariaParticipant(url, timeout=1)) as opened:
+    with closing(MariaParticipant(url, timeout=5)) as opened:
         yield opened
 
 
@@ -74,10 +74,10 @@ def test_a_server_killed_before_the_first_phase(
 def test_a_server_that_stands_still_leaves_no_vote_behind(
     databases: Databases, url: str, participant: MariaParticipant
 ) -> None:
-    put(impatient(participant).begin(GID), 1)
+    put(participant.begin(GID), 1)
     databases.server.pause()
     with pytest.raises(OutcomeUnknown):
-        participant.prepare(GID)
+        impatient(participant).prepare(GID)
     databases.server.resume()  # and it finds the request
     participant.database.patience = 30.0
     participant.rollback(GID)
@@ -89,7 +89,7 @@ def test_a_branch_held_by_a_session_whose_process_is_gone_without_a_word(
     databases: Databases, proxy: Proxy, end: str, value: int | None
 ) -> None:
     url = databases.new(proxy.port)
-    with closing(MariaParticipant(url, timeout=1)) as dead:
+    with closing(MariaParticipant(url, timeout=5)) as dead:
         put(dead.begin(GID), 1)
         dead.prepare(GID)
         proxy.half_open(TO_CLIENT)
@@ -121,14 +121,14 @@ def test_a_branch_held_by_a_process_that_lives_on(
 def test_a_request_to_prepare_that_comes_late_prepares_nothing(databases: Databases, proxy: Proxy) -> None:
     url = databases.new(proxy.port)
     with (
-        closing(MariaParticipant(url, timeout=1)) as slow,
+        closing(MariaParticipant(url, timeout=5)) as slow,
         closing(MariaParticipant(direct(databases, url), timeout=5)) as other,
     ):
-        branch = impatient(slow).begin(GID)
+        branch = slow.begin(GID)
         put(branch, 1)
         proxy.hold()
         with pytest.raises(OutcomeUnknown):
-            slow.prepare(GID)
+            impatient(slow).prepare(GID)
         run(other.resolving.end(GID, ABORTED, prepared=False, token=branch.session.token))
         proxy.flow()
         assert (databases.value(url), databases.prepared()) == (None, [])
@@ -164,8 +164,8 @@ def test_resolved_by_hand_as_decided_is_nothing_to_report(databases: Databases, 
 
 def test_databases_of_one_server_do_not_meet(databases: Databases, url: str) -> None:
     with (
-        closing(MariaParticipant(url, timeout=1)) as east,
-        closing(MariaParticipant(databases.new(), timeout=1)) as west,
+        closing(MariaParticipant(url, timeout=5)) as east,
+        closing(MariaParticipant(databases.new(), timeout=5)) as west,
     ):
         for participant in (east, west):
             put(participant.begin(GID), 1)
@@ -266,7 +266,7 @@ def test_a_new_start_waits_for_the_decision_that_read_its_epoch(databases: Datab
 
 
 FAULTS: dict[str, tuple[Callable[[Proxy, int], None], Iterable[int]]] = {
-    "request cut": (lambda proxy, count: proxy.cut_after(count, TO_SERVER), range(1, 1200, 47)),
+    "request cut": (lambda proxy, count: proxy.cut_after(count, TO_SERVER), range(1, 1200, 95)),
     "reply lost": (lambda proxy, number: proxy.lose_reply(number), range(1, 16)),
 }
 

@@ -77,14 +77,14 @@ def test_how_many_messages_a_transaction_takes(
     urls = {name: databases.new(proxy.port) for name in ("east", "west")}
     with TransactionManager(decisions, urls, timeout=5) as tm:
         counted = []
-        for value in (1, 2):
+        for value in range(5):
             before = proxy.replies
             with tm.transaction() as tx:
                 for name in urls:
                     put(tx[name], value)
             counted.append(proxy.replies - before)
-        assert counted[1] == messages
-    assert values(databases, urls) == [2, 2]
+        assert min(counted) == messages
+    assert values(databases, urls) == [4, 4]
 
 
 def test_a_successor_ends_what_was_left_as_was_decided(databases: Databases, urls: Urls) -> None:
