@@ -65,12 +65,16 @@ def numbered(sql: str, parameters: Any) -> tuple[str, Sequence[Any]]:
     """
     if not isinstance(sql, str):
         raise InvalidType(f"SQL is a string, not {sql!r}")
-    if isinstance(parameters, str | bytes) or not isinstance(parameters, Sequence | Mapping):
+    if type(parameters) is not tuple and not _are_parameters(parameters):
         raise InvalidType(f"the parameters of SQL are a sequence or a mapping, not {parameters!r}")
     if not parameters:
         return sql, ()
     text, names = _numbered(sql)
     return text, _ordered(sql, names, parameters)
+
+
+def _are_parameters(parameters: object) -> bool:
+    return isinstance(parameters, Sequence | Mapping) and not isinstance(parameters, str | bytes)
 
 
 @lru_cache(1024)
