@@ -86,7 +86,12 @@ def test_numbers_are_added_to(server: Redis, participant: RedisParticipant, bran
 
 
 @pytest.mark.parametrize(
-    ("start", "amount"), [("text", 1), ("1.5", 1), (str(2**63 - 1), 1), (str(-(2**63)), -1), ("1", "one")]
+    ("start", "amount"),
+    [
+        *[(text, 1) for text in ("text", "1.5", "1_0", " 5", "05", "", str(2**63 - 1))],
+        (str(-(2**63)), -1),
+        ("1", "one"),
+    ],
 )
 def test_what_is_no_number_is_not_added_to(
     server: Redis, participant: RedisParticipant, branch: RedisBranch, start: str, amount: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from ringfence.transactions.participants.redis.keys import Keys, Word, encoded
 T = TypeVar("T")
 
 Command = tuple[bytes, ...]
+
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 
 
 @dataclass(slots=True)
@@ -230,10 +233,10 @@ def pauses() -> Iterator[float]:
 
 
 def _integer(key: Word, value: bytes | None) -> int:
-    try:
-        number = int(value or b"0")
-    except ValueError:
-        raise StoreError(f"{key!r} holds no integer") from None
+    """The integer that Redis sees in a value; none is 0."""
+    if value is not None and not _INTEGER.fullmatch(value):
+        raise StoreError(f"{key!r} holds no integer")
+    number = int(value or b"0")
     if not -(2**63) <= number < 2**63:
         raise StoreError(f"{key!r} would hold {number}, which is beyond 64 bits")
     return number
