@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,9 @@ def test_django(
     assert postgresql.moved() == 10
 
 
+@cache
 def model() -> Any:
+    """A model of Django, which knows each of them once."""
     meta = type("Meta", (), {"app_label": "bank", "db_table": "account", "managed": False})
     return type(
         "BankAccount", (models.Model,), {"__module__": __name__, "Meta": meta, "cents": models.IntegerField()}
