@@ -28,6 +28,9 @@ _READ, _READ_WRITE = select.POLLIN, select.POLLIN | select.POLLOUT
 _ENDED = ("FATAL", "PANIC")
 _SEVERITY, _SQLSTATE = ord("V"), ord("C")  # fields of an error
 
+_CONNECTING = 5
+"""Seconds that a busy server has at least to let somebody in."""
+
 _LASTING = 200
 """How many statements a connection has parsed at most."""
 
@@ -335,7 +338,7 @@ def failure(results: Sequence[Any]) -> Any:
 
 def _arguments(timeout: float) -> dict[str, Any]:
     """Return what psycopg is given beside a URL: a peer that is gone is found out."""
-    seconds = patience(timeout)
+    seconds = max(_CONNECTING, patience(timeout))
     return {
         "autocommit": True,
         "client_encoding": "utf-8",
