@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -91,12 +92,16 @@ class Nemesis:
         places: the bank.
         workers: its processes.
         seed: of what is done, and when.
+        take_over: recovers in the name of a process that is stopped, and goes on afterwards.
     """
 
-    def __init__(self, places: Places, workers: Workers, seed: int) -> None:
+    def __init__(
+        self, places: Places, workers: Workers, seed: int, take_over: Callable[[str], object] = lambda _: None
+    ) -> None:
         self._places = places
         self._workers = workers
         self._draw = random.Random(seed)
+        self._take_over = take_over
         self.done: list[str] = []
 
     def work(self, seconds: float) -> None:
@@ -142,6 +147,7 @@ class Nemesis:
         self._workers.signal(name, signal.SIGSTOP)
         try:
             time.sleep(self._draw.uniform(0.1, 1.0))
+            self._take_over(name)
         finally:
             self._workers.signal(name, signal.SIGCONT)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,20 @@ def recover(places: Places, names: list[str], number: int) -> None:
     assert not any(len(recovery) or recovery.unresolved for recovery in again)
 
 
+def take_over(places: Places, number: int, name: str) -> None:
+    """Recover in the name of a process that is alive, and will go on without knowing of it."""
+    decisions = places.url(decisions_in(number), proxied=False)
+    with TransactionManager(decisions, places.urls(proxied=False), name="other", timeout=10) as tm:
+        tm.recover(name)
+
+
+TAKE_OVER = {"ringfence": take_over, "sqlalchemy": lambda *_: None}
+
+
 def under_fire(kind: str, places: Places, folder: Path, seconds: float, number: int) -> tuple[Workers, str]:
     """Move money while harm is done, and then have all processes dead and all servers alive; a report."""
     with Workers(kind, places, folder, number, WORKERS) as workers:
-        nemesis = Nemesis(places, workers, number)
+        nemesis = Nemesis(places, workers, number, partial(TAKE_OVER[kind], places, number))
         begun = nemesis.sees_work(5, PATIENCE)
         nemesis.work(seconds)
         went_on = begun and nemesis.sees_work(5, PATIENCE if kind == "ringfence" else 0.0)
