@@ -24,12 +24,12 @@ def test_everything_at_once(tmp_path: Path) -> None:
 
     def ask() -> None:
         while not over.is_set():
-            for gid, outcome in list(told.items())[::7]:
+            for gid, outcome in list(told.copy().items())[::7]:
                 assert store.get(gid) is outcome
 
     def prove() -> None:
         while not over.is_set():
-            before = list(told)[-50:]
+            before = list(told.copy())[-50:]
             log = DecisionLog(tmp_path / "log")
             checkpoint = log.checkpoint()
             for gid in before[::9]:

@@ -177,6 +177,20 @@ def test_a_missing_segment_is_refused(tmp_path: Path, pack: bool) -> None:
         read(tmp_path)
 
 
+def test_a_segment_that_is_packed_while_the_log_is_read_is_read_from_its_pack(tmp_path: Path) -> None:
+    class Packing(Disk):
+        def names(self) -> list[str]:
+            names = super().names()
+            with closing(Disk(tmp_path)) as disk:
+                log = Log(disk, read_all(disk))
+                for number in list(log.full):
+                    log.pack(number)
+            return names
+
+    write(tmp_path, MANY, SMALL)
+    assert [record for segment in read_all(Packing(tmp_path)) for record in segment.records()] == flat(MANY)
+
+
 def test_a_missing_last_segment_is_refused_behind_packs(tmp_path: Path) -> None:
     write(tmp_path, MANY, SMALL, pack=True).unlink()
     with pytest.raises(StoreDamaged, match="is missing"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 
 from ringfence.errors import InvalidValue, ProofRejected, StoreError
 from ringfence.transactions.decisions import Heuristic
@@ -41,10 +41,7 @@ class DecisionLog:
         with closing(Disk(folder)) as disk:
             try:
                 self._segments = read_beside(disk)
-                if self._segments:
-                    disk.sync(
-                        name_of(self._segments[-1].number)
-                    )  # or a power failure could take back what is proved
+                _keep(disk, self._segments)
             except OSError as error:
                 raise StoreError(f"{disk.path!r} cannot be read: {error}") from error
             if not self._segments:
@@ -138,6 +135,14 @@ class DecisionLog:
                     if row is not None and row[0] == gid:
                         return index, record
         raise InvalidValue(f"nothing was decided on {gid!r} in {self.origin!r}, so there is nothing to prove")
+
+
+def _keep(disk: Disk, segments: Sequence[Segment | Pack]) -> None:
+    """Have on the disk what was read, or a power failure could take back what is proved; packs are there."""
+    for segment in segments[-1:]:
+        if isinstance(segment, Segment):
+            with suppress(FileNotFoundError):  # it was packed meanwhile
+                disk.sync(name_of(segment.number))
 
 
 def _may_hold(segment: Segment | Pack, gid: Gid) -> bool:

@@ -19,9 +19,6 @@ def read_beside(disk: Disk) -> list[Segment | Pack]:
     for _ in range(_ATTEMPTS - 1):
         try:
             return read_all(disk)
-        except (
-            FileNotFoundError,
-            StoreDamaged,
-        ):  # a pack took its place; or it was written while it was read
+        except StoreDamaged:  # the last segment may have been written while it was read
             continue
     return read_all(disk)

@@ -99,7 +99,7 @@ def read_all(disk: Disk) -> list[Segment | Pack]:
     """
     found: list[Segment | Pack] = []
     for number, packed, last in _numbers(disk):
-        segment = read_pack(disk, number) if packed else read(disk, number, last)
+        segment = read_pack(disk, number) if packed else _read_or_pack(disk, number, last)
         _check_follows(disk, found, segment)
         found.append(segment)
     return found
@@ -125,6 +125,14 @@ def read(disk: Disk, number: int, last: bool) -> Segment:
         raise damaged(path, end, "and segments follow")
     lines = [line for payload in payloads[1:] for line in payload.decode().split("\n")]
     return Segment(head[1], number, int(head[3]), len(data), lines, end, torn)
+
+
+def _read_or_pack(disk: Disk, number: int, last: bool) -> Segment | Pack:
+    """Read a segment, or its pack if that has taken its place since the folder was looked at."""
+    try:
+        return read(disk, number, last)
+    except FileNotFoundError:
+        return read_pack(disk, number)
 
 
 def _numbers(disk: Disk) -> list[tuple[int, bool, bool]]:
