@@ -114,9 +114,11 @@ from ringfence.transactions.decisions.file import FileDecisions
 
 store = FileDecisions(sys.argv[1])
 store.begin_epoch("main")
+ready, up = os.pipe()
 gone, go = os.pipe()
 if os.fork():
     os.close(gone)
+    os.read(ready, 1)  # the child runs, so it has let go of the folder
     store.close()
     FileDecisions(sys.argv[1]).close()
     print("opened again", flush=True)
@@ -124,6 +126,7 @@ if os.fork():
     os.wait()
 else:  # it outlives the parent's store, and must not keep the folder
     os.close(go)
+    os.write(up, b"x")
     os.read(gone, 1)
     for ask in (lambda: store.put_if_absent("main.1.1", Outcome.COMMITTED), lambda: store.get("main.1.1")):
         try:
