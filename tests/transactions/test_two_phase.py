@@ -146,6 +146,14 @@ def test_an_interrupt_while_deciding_leaves_everything_prepared() -> None:
         steps.throw(KeyboardInterrupt())
 
 
+def test_a_reader_that_turns_out_to_have_written_needs_a_decision() -> None:
+    answers = {"prepare west": [Vote.YES], "decide east": [Outcome.COMMITTED]}
+    asked = committing(answers, east=True, west=False)
+    assert asked == ["prepare west", "prepare east", "put_if_absent store", "commit west", "commit east"]
+    asked = committing(answers, marker="east", east=True, west=False)
+    assert asked == ["prepare west", "decide east", "commit west"]
+
+
 def test_a_writer_that_turns_out_to_have_changed_nothing_is_left_out() -> None:
     answers = {"prepare east": [Vote.READ_ONLY], "prepare west": [Vote.READ_ONLY]}
     assert committing(answers, east=True, west=True) == ["prepare east", "prepare west"]

@@ -79,6 +79,9 @@ def agree(gid: str, branches: Sequence[Enlisted], ending: Ending) -> Effects[lis
     prepared = yield from _prepare(
         gid, branches, [branch for branch in branches if branch is not last], ending
     )
+    if last is not None and prepared and last.name != ending.marker:  # one that said it only read has not
+        prepared += yield from _prepare(gid, branches, [last], ending)
+        last = None
     if last is None:
         if prepared:
             yield from _decide(gid, prepared, ending)
