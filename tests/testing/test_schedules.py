@@ -1,5 +1,4 @@
-"""50,000 schedules, 110,000 with the slow ones; and that they are worth something: every kind of fault happens, and
-so does the work.
+"""111,000 schedules; and that they are worth something: every kind of fault happens, and so does the work.
 
 `RINGFENCE_SEED_START=50000 pytest tests/testing/test_schedules.py` plays others.
 """
@@ -9,15 +8,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from ringfence.testing.schedule import play
 
 START = int(os.environ.get("RINGFENCE_SEED_START", "0"))
-CHUNK = 100
-SMALL = 1000
 SCHEDULES = {
     "locks": 3500,
     "cohorts": 1000,
@@ -25,17 +21,16 @@ SCHEDULES = {
     "two_phase": 2500,
     "recovery": 2000,
     "rebalance": 1000,
-    "takeover": 40_000,
+    "takeover": 100_000,
 }
-SLOW = {"takeover": 100_000}
+CHUNKS = dict.fromkeys(SCHEDULES, 100) | {"takeover": 1000}  # its schedules are small
 
 
-def chunks() -> Iterator[Any]:
+def chunks() -> Iterator[tuple[str, int, int]]:
     """Workload, first seed and number of schedules of each test; small enough to be shared among workers."""
     for workload, count in SCHEDULES.items():
-        size = SMALL if workload in SLOW else CHUNK
-        for first in range(0, SLOW.get(workload, count), size):
-            yield pytest.param(workload, first, size, marks=[pytest.mark.slow] if first >= count else [])
+        for first in range(0, count, CHUNKS[workload]):
+            yield workload, first, CHUNKS[workload]
 
 
 FAULTS = {
@@ -70,7 +65,7 @@ def test_nothing_goes_wrong(workload: str, first: int, count: int) -> None:
 @pytest.mark.parametrize("workload", SCHEDULES)
 def test_everything_happens(workload: str) -> None:
     counts: Counter[str] = Counter()
-    for seed in range(SMALL if workload in SLOW else CHUNK):
+    for seed in range(CHUNKS[workload]):
         counts.update(play(workload, seed).counts)
     rare = {what: counts[what] for what in FAULTS | WORK[workload] if counts[what] < 5}
     assert not rare
