@@ -113,7 +113,7 @@ class SqlSuite(ServerSuite):
 
     def test_errors_of_the_block_pass_unchanged(self) -> None:
         with self.open() as guard:
-            wrong = (psycopg.errors.SyntaxError, pymysql.err.ProgrammingError)
+            wrong = (psycopg.errors.SyntaxError, pymysql.ProgrammingError)
             with pytest.raises(wrong), guard.write(1) as connection, connection.cursor() as cursor:
                 cursor.execute("NONSENSE")
             assert guard.mark() == 0

@@ -51,7 +51,7 @@ def end_all_others(server: SingleServer) -> None:
         return
     here = "SELECT id FROM information_schema.processlist WHERE id <> connection_id() AND user = 'root'"
     for (number,) in ask(server.url, here):
-        with suppress(pymysql.err.OperationalError):  # it has ended by itself
+        with suppress(pymysql.OperationalError):  # it has ended by itself
             ask(server.url, f"KILL {number}")
 
 

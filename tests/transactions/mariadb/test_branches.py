@@ -84,7 +84,7 @@ def test_queries_are_told_from_changes() -> None:
 def test_only_one_statement_is_taken_at_a_time(participant: MariaParticipant) -> None:
     branch = participant.begin(GID)
     put(branch, 1)
-    with pytest.raises(pymysql.err.ProgrammingError):
+    with pytest.raises(pymysql.ProgrammingError):
         branch.execute("SELECT 1; COMMIT")
     with pytest.raises(Aborted, match="a statement failed"):
         participant.prepare(GID)
@@ -109,7 +109,7 @@ def test_mariadb_itself_would_prepare_what_is_left_after_an_error(databases: Dat
     with connection, connection.cursor() as cursor:
         cursor.execute("XA START 'a'")
         cursor.execute("INSERT INTO item VALUES (1, 1)")
-        with pytest.raises(pymysql.err.IntegrityError):
+        with pytest.raises(pymysql.IntegrityError):
             cursor.execute("INSERT INTO item VALUES (1, 2)")
         cursor.execute("XA END 'a'")
         cursor.execute("XA PREPARE 'a'")

@@ -324,7 +324,7 @@ def by_hand(databases: Databases, verb: str) -> None:
     while time.monotonic() < until:
         try:
             databases.ask("", statement)
-        except pymysql.err.OperationalError:  # unknown to others as long as its session lives
+        except pymysql.OperationalError:  # unknown to others as long as its session lives
             time.sleep(0.02)
         else:
             return
