@@ -183,6 +183,18 @@ async def test_recovery_goes_on_in_the_background() -> None:
     assert values(stores) == [1, None]
 
 
+async def test_recovering_another_name_does_not_fence_off_who_runs_under_the_own_one() -> None:
+    stores, decisions = native(), MemoryDecisions()
+    async with TransactionManager(decisions, stores) as tm:
+        async with tm.transaction() as tx:
+            await tx["east"].put("key", 1)
+            async with TransactionManager(decisions, native()) as command:
+                assert (await command.recover("other")).resolved == []
+            await tx["west"].put("key", 1)
+        assert decisions.epoch("other") == decisions.epoch("main") == 1
+    assert values(stores) == [1, 1]
+
+
 async def test_why_a_round_failed_is_said_and_closing_stops_it() -> None:
     decisions = MemoryDecisions()
 

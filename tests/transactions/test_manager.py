@@ -52,6 +52,17 @@ def test_a_transaction_happens_on_all_participants(tm: TransactionManager) -> No
     assert tm.outcome(gid) == "committed"
 
 
+def test_recovering_another_name_does_not_fence_off_who_runs_under_the_own_one(
+    tm: TransactionManager, tmp_path: Path, urls: dict[str, str]
+) -> None:
+    with tm.transaction() as tx:
+        tx["east"].execute("UPDATE account SET balance = balance - 10")
+        with TransactionManager(f"sqlite:///{tmp_path}/decisions.db", urls, name=tm.name) as command:
+            assert command.recover("other").resolved == []
+        tx["west"].execute("UPDATE account SET balance = balance + 10")
+    assert balances(tm) == [90, 110]
+
+
 def test_an_exception_rolls_back(tm: TransactionManager) -> None:
     tx = tm.transaction()
     with pytest.raises(ZeroDivisionError), tx:

@@ -100,7 +100,8 @@ class TransactionManager:
 
     async def recover(self, name: str | None = None) -> Recovery:
         """Resolve what earlier starts of the coordinator `name`, or of this one, left prepared."""
-        await self._start()
+        if name in (None, self.name):  # another name's recovery must not fence off who runs under this one
+            await self._start()
         return await arun(self._coordinator.recover(name))
 
     def recover_forever(

@@ -121,7 +121,8 @@ class TransactionManager:
         Returns:
             What was done, and what could not be: print it, or iterate over it.
         """
-        self._start()
+        if name in (None, self.name):  # another name's recovery must not fence off who runs under this one
+            self._start()
         return run(self._coordinator.recover(name))
 
     def recover_forever(

@@ -139,7 +139,6 @@ _SERVERS = {
 """Scheme of a URL -> the module, imported when it is needed, and the class."""
 
 _AIO_SERVERS = {
-    **dict.fromkeys(_mysql.SCHEMES, ("mariadb", "AsyncMariaParticipant")),
     **dict.fromkeys(_postgresql.SCHEMES, ("postgresql", "AsyncPostgresParticipant")),
     **dict.fromkeys(_mysql.SCHEMES, ("mariadb.aio", "AsyncMariaParticipant")),
     **dict.fromkeys((*_redis.SCHEMES, _redis.SENTINEL, *_redis.CLUSTER), ("redis.aio", "RedisParticipant")),
