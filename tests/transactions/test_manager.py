@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.errors import Aborted, InDoubt, InvalidType, InvalidValue
+from ringfence.errors import Aborted, InDoubt, InvalidType, InvalidValue, StoreError
 from ringfence.transactions import Timeouts, TransactionManager, Vote
-from ringfence.transactions.participants.memory import MemoryParticipant
+from ringfence.transactions.decisions.memory import MemoryDecisions
+from ringfence.transactions.participants.memory import MemoryBranch, MemoryParticipant
 from ringfence.transactions.participants.sqlite import SqliteParticipant
 
 TAKE = "UPDATE account SET balance = 0 RETURNING balance"
@@ -61,6 +62,28 @@ def test_recovering_another_name_does_not_fence_off_who_runs_under_the_own_one(
             assert command.recover("other").resolved == []
         tx["west"].execute("UPDATE account SET balance = balance + 10")
     assert balances(tm) == [90, 110]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), StoreError("gone")])
+def test_an_interrupt_before_the_commit_has_begun_rolls_back(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def interrupted(_: MemoryBranch) -> bool:
+        raise error
+
+    east, west = MemoryParticipant(timeout=0.0), MemoryParticipant(timeout=0.0)
+    with TransactionManager(MemoryDecisions(), {"east": east, "west": west}) as tm:
+        tx = tm.transaction()
+        tx["east"].put("key", 1)
+        tx["west"].put("key", 1)
+        monkeypatch.setattr(MemoryBranch, "wrote", property(interrupted), raising=False)
+        with pytest.raises(type(error)):
+            tx.commit()
+        monkeypatch.undo()
+        assert tm.outcome(tx.gid) == "aborted"
+        for store in (east, west):
+            with store.alone() as branch:  # nobody holds it any more
+                branch.put("key", 2)
 
 
 def test_an_exception_rolls_back(tm: TransactionManager) -> None:

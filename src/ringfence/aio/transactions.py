@@ -23,7 +23,7 @@ from ringfence.transactions.participants import Participant
 from ringfence.transactions.recovery import Recovery
 from ringfence.transactions.retrying import check_retries, retrying
 from ringfence.transactions.timeouts import DEFAULT, Timeouts, check_seconds
-from ringfence.transactions.transaction import Branches, Fenced, not_begun
+from ringfence.transactions.transaction import Branches, Fenced, commit, not_begun, roll_back
 
 T = TypeVar("T")
 
@@ -240,13 +240,11 @@ class Transaction:
             InDoubt: not known here and now; ask `outcome(gid)`, or recover.
             HeuristicOutcome: committed, but a branch cannot follow.
         """
-        coordinator, branches = self._started()
-        await _to_the_end(coordinator.commit(branches.gid, branches.end(), branches.fences))
+        await _to_the_end(commit(*self._started()))
 
     async def rollback(self) -> None:
         """Give up all that was done in it."""
-        coordinator, branches = self._started()
-        await _to_the_end(coordinator.roll_back(branches.gid, branches.end()))
+        await _to_the_end(roll_back(*self._started()))
 
     async def branch(self, name: str) -> Any:
         """The participant's own branch object, begun when first asked for.

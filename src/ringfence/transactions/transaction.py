@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol
 
 from ringfence.errors import Aborted, InvalidType, InvalidValue, StoreTimeout
-from ringfence.protocol import run
+from ringfence.protocol import Effects, run
 from ringfence.transactions.coordinator import Coordinator
 from ringfence.transactions.two_phase import Enlisted
 
@@ -71,13 +71,20 @@ class Branches:
         self.fences.append((name, fence))
 
     def end(self) -> list[Enlisted]:
-        """All of them, for the protocol that ends the transaction."""
+        """All of them, for the protocol that commits. Some must ask their store whether they wrote, and may fail."""
         self.refuse_over()
-        self._over = True
-        return [
+        enlisted = [
             Enlisted(name, self._participants[name], branch is None or branch.wrote)
             for name, branch in self.begun.items()
         ]
+        self._over = True
+        return enlisted
+
+    def give_up(self) -> list[Enlisted]:
+        """All of them, for the protocol that rolls back, to which it is the same whether they wrote."""
+        self.refuse_over()
+        self._over = True
+        return [Enlisted(name, self._participants[name], wrote=True) for name in self.begun]
 
     def refuse_over(self) -> None:
         """Refuse to go on with a transaction that is over.
@@ -98,6 +105,22 @@ class Branches:
     def over(self) -> bool:
         """Was it committed or rolled back, or tried to be?"""
         return self._over
+
+
+def commit(coordinator: Coordinator, branches: Branches) -> Effects[None]:
+    """Commit on all participants, or on none; roll back when an interrupt comes before that has begun."""
+    branches.refuse_over()
+    try:
+        enlisted = branches.end()
+    except BaseException:
+        yield from roll_back(coordinator, branches)
+        raise
+    yield from coordinator.commit(branches.gid, enlisted, branches.fences)
+
+
+def roll_back(coordinator: Coordinator, branches: Branches) -> Effects[None]:
+    """Give up what was done on all participants."""
+    yield from coordinator.roll_back(branches.gid, branches.give_up())
 
 
 def not_begun(gid: str, name: str, error: StoreTimeout) -> Aborted:
@@ -167,12 +190,11 @@ class Transaction:
             InDoubt: not known here and now; ask `outcome(gid)`, or recover.
             HeuristicOutcome: committed, but a branch cannot follow.
         """
-        branches = self._branches.end()
-        run(self._coordinator.commit(self.gid, branches, self._branches.fences))
+        run(commit(self._coordinator, self._branches))
 
     def rollback(self) -> None:
         """Give up all that was done in it."""
-        run(self._coordinator.roll_back(self.gid, self._branches.end()))
+        run(roll_back(self._coordinator, self._branches))
 
     def _begin(self, name: str) -> Any:
         participant = self._branches.participant(name)
