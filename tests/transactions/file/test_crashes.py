@@ -159,6 +159,29 @@ def test_a_sync_fails_at_any_step_and_nothing_more_is_decided() -> None:
         check(disk, told)
 
 
+def test_a_sync_fails_and_what_the_next_process_tells_outlasts_a_power_failure() -> None:
+    """It finds in the system's cache what is not on the disk, and no sync brings it there unless it is written."""
+    for number in failing_syncs():
+        told = Told()
+        disk = SimulatedDisk(random.Random(number), {number: "fails"})
+        with pytest.raises(StoreError):
+            work(disk, told)
+        disk.faults = {}
+        disk.kill()
+        start_again(disk, told)
+        disk.cut_power()
+        check(disk, told)
+
+
+def start_again(disk: SimulatedDisk, told: Told) -> None:
+    """Tell everything that is found, and decide once more."""
+    store = opened(disk)
+    told.decided |= dict(store.decisions())
+    told.epoch = store.begin_epoch("main")
+    gid = f"main.{told.epoch}.1"
+    told.asked[gid] = told.decided[gid] = store.put_if_absent(gid, COMMITTED)
+
+
 def test_a_sync_of_a_pack_fails_and_decisions_go_on() -> None:
     packs = [number for number, step in enumerate(STEPS, 1) if step.startswith("sync") and "pack" in step]
     assert len(packs) >= 3
@@ -198,6 +221,7 @@ def test_the_disk_is_full_in_the_middle_of_a_record() -> None:
                 work(disk, told)
             with pytest.raises(StoreError, match="no more decisions in this process"):
                 told.stores[0].put_if_absent("main.1.1000", COMMITTED)
+            disk.faults = {}
             disk.cut_power()
             check(disk, told)
 

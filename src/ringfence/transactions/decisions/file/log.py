@@ -21,8 +21,9 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 class Log:
     """The segments of a folder, the last of which is written.
 
-    A torn end of the last segment is dropped when the log is opened: nobody was told that it was written. What is
-    whole is synced then: the process that wrote it may have been killed before it was.
+    When a log is opened, its last segment is written anew, without an end that is torn: nobody was told of that.
+    What is whole may only be in the system's cache, as the process that wrote it was killed, or a sync failed; a later
+    sync would then succeed without writing it (see `poison`).
 
     Args:
         disk: the folder.
@@ -92,10 +93,8 @@ class Log:
         assert isinstance(last, Segment)
         self.identity, self.number, self.count = last.identity, last.number, last.start + last.count
         self._name, self._end, self._room = segments.name_of(last.number), last.end, last.size
-        if last.torn:
-            self._disk.write(self._name, bytes(last.size - last.end), last.end)
-        self._disk.sync(self._name)
-        self._disk.sync_names()
+        whole = self._disk.read(self._name)[: last.end]
+        self._put(self._name, whole.ljust(last.size, b"\0"))
 
     def _rotate(self, wanted: int) -> None:
         try:

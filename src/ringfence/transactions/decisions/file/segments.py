@@ -36,7 +36,6 @@ class Segment:
         size: bytes of the file.
         lines: its records.
         end: bytes up to the end of the last whole frame.
-        torn: something that is no whole frame follows.
         nodes: subtrees of the Merkle tree that are known without its records: none.
     """
 
@@ -46,7 +45,6 @@ class Segment:
     size: int
     lines: list[str]
     end: int
-    torn: bool = False
     nodes: Mapping[Place, bytes] = field(default_factory=dict)
 
     @property
@@ -120,11 +118,10 @@ def read(disk: Disk, number: int, last: bool) -> Segment:
         raise damaged(path, 0, f"it does not begin as segment {number} of a decision log does")
     if len(data) != int(head[4]):
         raise damaged(path, len(data), f"it had {head[4]} bytes")
-    torn = check_tail(data, end, path)
-    if torn and not last:
+    if check_tail(data, end, path) and not last:
         raise damaged(path, end, "and segments follow")
     lines = [line for payload in payloads[1:] for line in payload.decode().split("\n")]
-    return Segment(head[1], number, int(head[3]), len(data), lines, end, torn)
+    return Segment(head[1], number, int(head[3]), len(data), lines, end)
 
 
 def _read_or_pack(disk: Disk, number: int, last: bool) -> Segment | Pack:
