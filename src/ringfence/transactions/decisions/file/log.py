@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import secrets
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from ringfence.errors import StoreError
 from ringfence.transactions.decisions.file import pack, segments
@@ -48,7 +48,7 @@ class Log:
         self._disk = disk
         self._size = size
         self.full = [each.number for each in found if isinstance(each, Segment)][:-1]
-        self._tidy({segments.name_of(each.number) for each in found if isinstance(each, Pack)})
+        self._tidy()
         if found:
             self._go_on(found[-1])
         else:
@@ -83,10 +83,10 @@ class Log:
         self.full.remove(number)
         return packed
 
-    def _tidy(self, packed: Container[str]) -> None:
-        """Take away what a crash has left behind: files that were not finished, and segments whose packs are there."""
+    def _tidy(self) -> None:
+        """Take away what a crash has left behind: files that were not finished."""
         for name in self._disk.names():
-            if name in packed or name.endswith(UNFINISHED):
+            if name.endswith(UNFINISHED):
                 self._disk.remove(name)
 
     def _go_on(self, last: Segment | Pack) -> None:

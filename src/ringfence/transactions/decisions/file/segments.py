@@ -133,7 +133,10 @@ def _read_or_pack(disk: Disk, number: int, last: bool) -> Segment | Pack:
 
 
 def _numbers(disk: Disk) -> list[tuple[int, bool, bool]]:
-    """The numbers of all segments, whether each is packed, and whether it is the last."""
+    """The numbers of all segments, whether each is only there as a pack, and whether it is the last.
+
+    A segment beside its pack is what is sure to be on the disk; it is packed again.
+    """
     kinds: dict[int, set[str]] = {}
     for found in map(_NAME.fullmatch, disk.names()):
         if found:
@@ -143,7 +146,7 @@ def _numbers(disk: Disk) -> list[tuple[int, bool, bool]]:
         raise StoreDamaged(
             f"a segment in {disk.path!r} is missing, there are {names}; restore it from a copy"
         )
-    return [(number, "pack" in kinds[number], number == len(kinds)) for number in sorted(kinds)]
+    return [(number, "log" not in kinds[number], number == len(kinds)) for number in sorted(kinds)]
 
 
 def _check_follows(disk: Disk, before: Sequence[Segment | Pack], segment: Segment | Pack) -> None:
