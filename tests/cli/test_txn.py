@@ -159,6 +159,21 @@ def test_recover_leaves_the_newest_to_their_coordinator(place: Place, capsys: Ou
     assert place.start() == 4
 
 
+def test_a_coordinator_is_taken_over_only_where_it_was_started(place: Place, capsys: Output) -> None:
+    """In another decision store nothing stands, and what the right one commits would be rolled back."""
+    place.start()
+    place.prepare("main.2.1", COMMITTED)
+    place.decisions += ".other"
+    for _ in range(3):
+        assert place.run("recover", "--take-over", "main") == 2
+        assert "no coordinator 'main' ever started here" in capsys.readouterr().err
+    assert place.start() == 1
+    for _ in range(3):
+        assert place.run("recover", "--take-over", "main") == 2
+        assert "'main' is at epoch 1 there; put the right one back" in capsys.readouterr().err
+    assert place.start() == 2
+
+
 def test_recover_watches_until_a_signal_comes(place: Place) -> None:
     place.prepare("main.1.1", COMMITTED, ["east"])
     place.start()
@@ -225,6 +240,19 @@ def test_resolve_does_not_contradict_the_decision_unless_forced(
     assert capsys.readouterr().out.splitlines() == [
         "forgot the heuristic outcomes of main.1.1", "main.1.1 has no heuristic outcome",
     ]  # fmt: skip
+
+
+def test_resolve_leaves_what_was_decided_elsewhere_unless_forced(place: Place, capsys: Output) -> None:
+    """As when --decisions is mistyped: the store is made, and knows of nothing."""
+    place.prepare("main.1.1", COMMITTED)
+    place.decisions += ".other"
+    assert place.run("resolve", "main.1.1", "east", "rollback", "--yes") == 1
+    assert "'main.1.1' is not from this decision store" in capsys.readouterr().err
+    assert place.run("list", "--decided") == 0
+    assert capsys.readouterr().out == ""
+    assert place.run("resolve", "main.1.1", "east", "rollback", "--yes", "--force") == 0
+    assert place.run("show", "main.1.1") == 1
+    assert "heuristic    east: aborted by hand" in capsys.readouterr().out
 
 
 def test_resolve_asks_first(place: Place, capsys: Output) -> None:

@@ -11,7 +11,7 @@ from ringfence.cli.lock import signals
 from ringfence.cli.txn import options
 from ringfence.cli.txn.doubt import prepared
 from ringfence.cli.txn.options import Stores
-from ringfence.errors import RingfenceError
+from ringfence.errors import InvalidValue, RingfenceError
 from ringfence.protocol import run as drive
 from ringfence.transactions import recovery
 from ringfence.transactions.gid import Gid, check_name
@@ -57,8 +57,26 @@ def run(given: argparse.Namespace) -> int:
         check_name(name)
     with options.opened(given) as stores:
         for name in given.take_over:
-            stores.decisions.begin_epoch(name)
+            _take_over(stores, name)
         return _watch(stores, given.every) if given.watch else _round(stores)
+
+
+def _take_over(stores: Stores, name: str) -> None:
+    """Let the coordinator `name` commit no more.
+
+    Raises:
+        InvalidValue: it was started elsewhere, so its decisions are not in this store.
+    """
+    newest = stores.decisions.epoch(name)
+    if not newest:
+        raise InvalidValue(
+            f"no coordinator {name!r} ever started here; is --decisions the store that it uses?"
+        )
+    found, _ = prepared(stores, recovery.prefix(name))
+    for gid in map(Gid.parse, sorted(found)):
+        if gid.epoch > newest:
+            raise recovery.foreign(gid, newest)
+    stores.decisions.begin_epoch(name)
 
 
 def _watch(stores: Stores, every: float) -> int:

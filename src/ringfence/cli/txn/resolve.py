@@ -8,6 +8,7 @@ import sys
 from ringfence.cli.txn import options
 from ringfence.cli.txn.options import Stores
 from ringfence.errors import InvalidValue
+from ringfence.transactions import recovery
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.participants import Participant
@@ -16,7 +17,8 @@ MORE = """Use `recover` instead, which never gets this wrong. This is for a bran
 the decision store or another participant is lost.
 
 Rolling back is recorded as the decision first, if there is none yet: then all follow it, and nothing is lost but the
-transaction. Committing without a decision, or against one, is refused unless --force is given. What --force risks:
+transaction. Committing without a decision, or against one, is refused unless --force is given, and so is a transaction
+that the decision store never heard of, whose decision stands elsewhere. What --force risks:
 this branch commits and the others roll back (or the other way round), so that HALF A TRANSACTION HAS HAPPENED: money
 is gone or made from nothing, and no program will mend it. It is recorded as a heuristic outcome, shown by `list`
 until `forget`.
@@ -56,18 +58,22 @@ def run(given: argparse.Namespace) -> int:
         if given.gid not in participant.recover(given.gid):
             return _refused(f"{given.gid} is not prepared on {given.branch!r}; nothing was changed")
         standing = stores.decisions.get(given.gid)
-        risk = _risk(given.gid, wanted, standing)
+        risk = _risk(stores, given.gid, wanted, standing)
         if risk and not given.force:
             return _refused(
                 f"{risk}. Nothing was changed; `ringfence txn resolve --help` says what --force risks"
             )
         if not (given.yes or _confirmed(given, risk)):
             return _refused("nothing was changed")
-        return _end(stores, participant, given, wanted)
+        return _end(stores, participant, given, wanted, risk)
 
 
-def _risk(gid: str, wanted: Outcome, standing: Outcome | None) -> str:
+def _risk(stores: Stores, gid: str, wanted: Outcome, standing: Outcome | None) -> str:
     """What is wrong with ending it so, if anything."""
+    parsed = Gid.parse(gid)
+    newest = stores.decisions.epoch(parsed.name)
+    if standing is None and parsed.epoch > newest:
+        return str(recovery.foreign(parsed, newest))
     if standing is wanted or (standing is None and wanted is Outcome.ABORTED):
         return ""
     if standing is None:
@@ -75,9 +81,11 @@ def _risk(gid: str, wanted: Outcome, standing: Outcome | None) -> str:
     return f"{gid} is {standing} by decision, and its other branches follow that"
 
 
-def _end(stores: Stores, participant: Participant, given: argparse.Namespace, wanted: Outcome) -> int:
+def _end(
+    stores: Stores, participant: Participant, given: argparse.Namespace, wanted: Outcome, risk: str
+) -> int:
     standing = stores.decisions.get(given.gid)
-    if standing is None and wanted is Outcome.ABORTED:
+    if standing is None and wanted is Outcome.ABORTED and not risk:
         standing = stores.decisions.put_if_absent(given.gid, wanted)
     if standing is not wanted:
         if not given.force:
