@@ -4,10 +4,11 @@ import threading
 
 import pytest
 
-from ringfence.errors import InvalidValue, StoreError
+from ringfence.errors import InvalidValue, OutcomeUnknown, StoreError
 from ringfence.transactions import TransactionManager
 from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.participants.memory import MemoryParticipant
+from ringfence.transactions.timeouts import DEFAULT, pauses
 
 PATIENCE = 30.0
 
@@ -63,15 +64,26 @@ def test_closing_finishes_what_is_decided() -> None:
     assert east.snapshot() == west.snapshot() == {"key": gid}
 
 
+def test_who_does_not_answer_is_told_again() -> None:
+    east, west = Held(), Held()
+    west.failures += [StoreError("gone"), OutcomeUnknown("gone again")]
+    with TransactionManager(MemoryDecisions(), {"east": east, "west": west}, ack="decided") as tm:
+        gid = transfer(tm)
+        let(east, west)
+    assert west.recover() == []
+    assert east.snapshot() == west.snapshot() == {"key": gid}
+
+
 @pytest.mark.parametrize("failure", [StoreError("gone"), ZeroDivisionError("a bug")])
 def test_what_cannot_be_told_is_left_to_recovery(failure: Exception) -> None:
     east, west = Held(), Held()
     decisions = MemoryDecisions()
-    west.failures.append(failure)
+    west.failures += [failure] * (1 + len(list(pauses(DEFAULT.commit))))
     with TransactionManager(decisions, {"east": east, "west": west}, ack="decided") as tm:
         gid = transfer(tm)
         let(east, west)
     assert west.recover() == [gid]
+    west.failures.clear()
     with TransactionManager(decisions, {"east": east, "west": west}) as tm:
         assert tm.recover().committed == 1
         assert tm.recover().resolved == []

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ringfence.errors import Aborted, InvalidValue
-from ringfence.protocol import Call, Effects, Parallel
+from ringfence.errors import Aborted, InvalidValue, StoreError
+from ringfence.protocol import Call, Effects, Parallel, Sleep
 from ringfence.transactions import recovery, two_phase
 from ringfence.transactions.gid import Gid, check_name
 from ringfence.transactions.outcome import Outcome
 from ringfence.transactions.recovery import Recovery
-from ringfence.transactions.timeouts import DEFAULT, Timeouts
+from ringfence.transactions.timeouts import DEFAULT, Timeouts, pauses
 from ringfence.transactions.two_phase import Ending, Enlisted
 
 _REMEMBERED = 10_000
@@ -116,19 +116,34 @@ class Coordinator:
         return followers
 
     def finish(self, decided: Sequence[tuple[str, Sequence[Enlisted]]]) -> Effects[Recovery]:
-        """Tell the branches of transactions that were deferred that they are committed, all at once."""
+        """Tell the branches of transactions that were deferred that they are committed, all at once.
+
+        Those that do not answer are told again for a while, and then left to recovery.
+        """
         told = [(gid, branch) for gid, followers in decided for branch in followers]
         done = Recovery()
         try:
-            answers = yield Parallel(
-                tuple(Call(branch.participant, "commit", (gid,)) for gid, branch in told)
-            )
+            answers = yield from self._tell(told)
             for (gid, branch), answer in zip(told, answers, strict=True):
                 yield from recovery.note(gid, branch.name, Outcome.COMMITTED, answer, self.decisions, done)
         finally:
             for gid, _ in decided:
                 self.end(gid)
         return done
+
+    def _tell(self, told: Sequence[tuple[str, Enlisted]]) -> Effects[list[Any]]:
+        """What came of telling branches of several transactions that they are committed."""
+        commits = [Call(branch.participant, "commit", (gid,)) for gid, branch in told]
+        answers: list[Any] = yield Parallel(tuple(commits))
+        for pause in pauses(self.ending.timeouts.commit):
+            left = [number for number, answer in enumerate(answers) if isinstance(answer, StoreError)]
+            if not left:
+                break
+            yield Sleep(pause)
+            more = yield Parallel(tuple(commits[number] for number in left))
+            for number, answer in zip(left, more, strict=True):
+                answers[number] = answer
+        return answers
 
     def roll_back(self, gid: str, branches: Sequence[Enlisted]) -> Effects[None]:
         """Give up all branches."""
