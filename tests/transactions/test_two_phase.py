@@ -17,7 +17,7 @@ from ringfence.errors import (
 from ringfence.protocol import Call, Effects, Parallel
 from ringfence.transactions import Outcome, Vote
 from ringfence.transactions.timeouts import DEFAULT, Timeouts, pauses
-from ringfence.transactions.two_phase import Ending, Enlisted, agree, finish
+from ringfence.transactions.two_phase import Ending, Enlisted, agree, compare_fences, finish
 
 from .scripted import Answers, Asked, branches
 
@@ -131,6 +131,16 @@ def test_an_unknown_one_phase_commit_is_settled(settled: Any, raised: type[Excep
 def test_an_interrupt_while_preparing_rolls_back_and_goes_on() -> None:
     steps = commit(GID, branches(east=True, west=True), "store")
     next(steps)
+    effect = steps.throw(KeyboardInterrupt())
+    assert isinstance(effect, Parallel)
+    assert [call.operation for call in effect.calls] == ["rollback", "rollback"]
+    with pytest.raises(KeyboardInterrupt):
+        steps.send([None, None])
+
+
+def test_an_interrupt_while_comparing_fences_rolls_back_and_goes_on() -> None:
+    steps = compare_fences(GID, branches(east=True, west=True), [("report", 5)], Ending("store"))  # type: ignore[arg-type]
+    assert next(steps) == Call("east", "guard", (GID, "report", 5))
     effect = steps.throw(KeyboardInterrupt())
     assert isinstance(effect, Parallel)
     assert [call.operation for call in effect.calls] == ["rollback", "rollback"]

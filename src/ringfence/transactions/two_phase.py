@@ -130,8 +130,10 @@ def compare_fences(
         for resource, fence in fences:
             try:
                 yield Call(branch.participant, "guard", (gid, resource, fence))
-            except Exception as error:
+            except BaseException as error:
                 yield from roll_back(gid, branches, ending)
+                if not isinstance(error, Exception):
+                    raise
                 raise _against(gid, branch, error) from error
 
 
