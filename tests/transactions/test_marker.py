@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from ringfence.errors import Aborted, InDoubt, InvalidValue, OutcomeUnknown, StoreError, StoreTimeout
+from ringfence.errors import (
+    Aborted,
+    HeuristicOutcome,
+    InDoubt,
+    InvalidValue,
+    OutcomeUnknown,
+    StoreError,
+    StoreTimeout,
+)
 from ringfence.protocol import Call, Effects, Parallel
 from ringfence.transactions import Outcome, TransactionManager, Vote
 from ringfence.transactions.decisions.memory import MemoryDecisions
@@ -85,6 +93,14 @@ def test_when_nobody_answers_nobody_is_told_anything(error: Exception) -> None:
     asked = refused(InDoubt, answers, east=True, west=True)
     again = len(list(pauses(DEFAULT.decide))) if isinstance(error, OutcomeUnknown) else 0
     assert asked[2:] == ["put_if_absent store"] * (1 + again)
+
+
+def test_work_lost_by_a_marker_of_which_somebody_decided_that_it_commits_is_reported() -> None:
+    lost = HeuristicOutcome(GID, "postgresql://there", "its work is lost")
+    asked = Asked({"prepare": [Vote.YES], "decide": [lost]})
+    with pytest.raises(HeuristicOutcome, match=r"branch 'east' .* its work is lost"):
+        asked.run(commit({"east": True, "west": True, "north": True}))
+    assert asked[2:] == ["decide east", "report store", "commit west", "commit north"]
 
 
 def test_an_interrupt_while_the_marker_decides_leaves_the_others_prepared() -> None:

@@ -72,7 +72,8 @@ def agree(gid: str, branches: Sequence[Enlisted], ending: Ending) -> Effects[lis
     Raises:
         Aborted: it is on none of the branches; it may be run again.
         InDoubt: no answer came to the decision; prepared branches stay prepared until recovery resolves them.
-        HeuristicOutcome: it is aborted, and somebody committed a prepared branch by hand.
+        HeuristicOutcome: it is aborted, and somebody committed a prepared branch by hand; or somebody decided by hand
+            that it commits, and the work of the branch whose own commit decides is lost. The others have followed.
     """
     writers = [branch for branch in branches if branch.wrote]
     last = _last(writers, ending.marker)
@@ -231,6 +232,11 @@ def _decide_at(gid: str, marker: Enlisted, prepared: Sequence[Enlisted], ending:
         outcome = yield Call(marker.participant, "decide", (gid,))
     except OutcomeUnknown as error:
         outcome = yield from _settle_decision(gid, error, ending)
+    except HeuristicOutcome as error:
+        lost = named(gid, marker.name, error)
+        yield from report(lost, ending.decisions)
+        yield from finish(gid, prepared, ending)
+        raise lost from error
     except Exception as error:
         yield from roll_back(gid, everyone, ending)
         raise _against(gid, marker, error) from error
