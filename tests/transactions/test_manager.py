@@ -86,6 +86,13 @@ def test_an_interrupt_before_the_commit_has_begun_rolls_back(
                 branch.put("key", 2)
 
 
+def test_a_gid_that_was_not_given_out_yet_is_not_aborted_in_advance(tm: TransactionManager) -> None:
+    name, epoch, seq = move(tm, 10).split(".")
+    with pytest.raises(InvalidValue, match="was not given out yet"):
+        tm.outcome(f"{name}.{epoch}.{int(seq) + 1}")
+    assert tm.outcome(move(tm, 10)) == "committed"
+
+
 def test_an_exception_rolls_back(tm: TransactionManager) -> None:
     tx = tm.transaction()
     with pytest.raises(ZeroDivisionError), tx:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -48,7 +48,8 @@ class Coordinator:
         self.defer: Callable[[str, list[Enlisted]], None] | None = None
         self.ending = Ending(decisions, None, timeouts)
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
-        self._counter = itertools.count(1)
+        self._given = 0
+        self._giving = threading.Lock()
         self._process = os.getpid()
 
     @property
@@ -74,8 +75,10 @@ class Coordinator:
     def begin(self) -> str:
         """The gid of a new transaction; this coordinator has been started."""
         self.check_process()
-        gid = f"{self.name}.{self.epoch}.{next(self._counter)}"
-        self.running.add(gid)
+        with self._giving:
+            self._given += 1
+            gid = f"{self.name}.{self.epoch}.{self._given}"
+            self.running.add(gid)
         return gid
 
     def commit(
@@ -167,7 +170,11 @@ class Coordinator:
         return (yield from recovery.recover(name, epoch, self.participants, self.decisions, self.running))
 
     def outcome(self, gid: str) -> Effects[Outcome]:
-        """What became of `gid`; see `recovery.outcome`."""
+        """What became of `gid`; see `recovery.outcome`.
+
+        Raises:
+            InvalidValue: this coordinator has not given it out yet.
+        """
         parsed = Gid.parse(gid)
         self.check_process()
         if gid in self._outcomes:
@@ -175,6 +182,8 @@ class Coordinator:
         if gid in self.running:
             return Outcome.IN_DOUBT
         over = (parsed.name, parsed.epoch) == (self.name, self.epoch)
+        if over and parsed.seq > self._given:  # to look would abort it before it has begun
+            raise InvalidValue(f"'{gid}' was not given out yet; {self.name!r} is at {self._given}")
         return (yield from recovery.outcome(gid, self.participants, self.decisions, over))
 
     def check_process(self) -> None:
