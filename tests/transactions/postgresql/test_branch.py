@@ -13,9 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from ringfence._postgresql.statement import once
 from ringfence.errors import Aborted, FenceRejected, InvalidType, InvalidValue
 from ringfence.locks.guards.postgresql import PostgresGuard
 from ringfence.transactions import Outcome, Vote
+from ringfence.transactions.decisions.postgresql import PostgresDecisions
 from ringfence.transactions.participants.postgresql import PostgresParticipant, sql
 from ringfence.transactions.participants.postgresql.branch import BaseBranch
 
@@ -311,3 +313,42 @@ def test_what_was_open_is_rolled_back_when_it_is_closed(east: Database) -> None:
         assert again.recover() == [OTHER]
         again.rollback(OTHER)
     assert [east.value(), east.value(2)] == [None, None]
+
+
+@SERVERS
+@pytest.mark.parametrize("end", ["one_phase", "decide"])
+@pytest.mark.parametrize(("of", "told"), [("'off'", "on"), ("'local'", "local")])
+def test_no_branch_commits_without_the_disk(
+    east: Database, participant: PostgresParticipant, end: str, of: str, told: str
+) -> None:
+    east.ask("CREATE TABLE told (of TEXT)")
+    east.ask(
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN INSERT INTO told VALUES (current_setting('synchronous_commit')); RETURN NULL; END$$"
+    )
+    east.ask(
+        "CREATE CONSTRAINT TRIGGER tell AFTER INSERT ON kept DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION tell()"
+    )
+    with closing(participant.decision_store()) as decisions:
+        decisions.begin_epoch("main")
+    branch = participant.begin(GID)
+    branch.execute(f"SET LOCAL synchronous_commit = {of}")
+    write(branch, 1)
+    getattr(participant, end)(GID)
+    assert east.ask("SELECT of FROM told") == [(told,)]
+
+
+@SERVERS
+def test_a_database_that_commits_without_the_disk_is_overruled(east: Database) -> None:
+    east.ask("ALTER DATABASE east SET synchronous_commit = off")
+    try:
+        with closing(PostgresParticipant(east.url)) as participant:
+            assert participant.begin(GID).execute("SHOW synchronous_commit") == [("on",)]
+        with closing(PostgresDecisions(east.url)) as decisions:
+            decisions.begin_epoch("main")
+            line = decisions._pool.take()
+            assert line.rows(line.ask([once("SHOW synchronous_commit")])[0]) == [("on",)]
+            decisions._pool.give(line)
+    finally:
+        east.ask("ALTER DATABASE east RESET synchronous_commit")

@@ -36,6 +36,7 @@ from ringfence.transactions.participants.postgresql.prepared import URGENT, Prep
 from ringfence.transactions.participants.postgresql.statements import (
     COMMIT,
     COMMITTED,
+    DURABLY,
     PREPARED,
 )
 
@@ -96,14 +97,15 @@ class Phases(PreparedWork):
             if (yield from self._settled(gid)) is not Outcome.COMMITTED:
                 raise self._not_open(gid)
             return
-        yield from self._end(branch, [self._sql.insert(gid, COMMITTED), COMMIT], "COMMIT")
+        yield from self._end(branch, [self._sql.insert(gid, COMMITTED), DURABLY, COMMIT], "COMMIT")
         self._forget(branch)
 
     def _decide(self, gid: str) -> Effects[Outcome]:
         branch = self._branches.get(gid)
         if branch is not None:
             try:
-                yield from self._end(branch, [self._sql.decisions.mark(Gid.parse(gid)), COMMIT], "COMMIT")
+                mark = self._sql.decisions.mark(Gid.parse(gid))
+                yield from self._end(branch, [mark, DURABLY, COMMIT], "COMMIT")
             except _Overruled:
                 pass
             else:

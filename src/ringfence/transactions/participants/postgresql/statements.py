@@ -27,6 +27,10 @@ PREPARED, COMMITTED, ABORTED = "prepared", "committed", "aborted"
 BEGIN = Statement(b"BEGIN")
 COMMIT = Statement(b"COMMIT")
 ROLLBACK = Statement(b"ROLLBACK")
+DURABLY = Statement(
+    b"SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""Have COMMIT outlast a crash, whatever the branch has set: others commit because of it."""
 HAS_WRITTEN = Statement(b"SELECT pg_current_xact_id_if_assigned()")
 WHERE = once(
     "SELECT oid, current_setting('max_prepared_transactions')::int FROM pg_database"
