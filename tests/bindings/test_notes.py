@@ -35,6 +35,12 @@ def noted(*statements: str) -> SimpleNamespace:
         "PREPARE TRANSACTION 'x'",
         "; commit",
         "UPDATE account SET cents = 1; COMMIT",
+        "/* a;b */ COMMIT",
+        "SELECT 1; /* a;b */ COMMIT",
+        "SELECT '/*'; /* a;b */ COMMIT; SELECT '*/'",
+        "-- a;b\nCOMMIT",
+        "/*!50000 COMMIT */",
+        "SAVEPOINT a; COMMIT",
     ],
 )
 def test_statements_that_end_the_transaction_are_refused(sql: str) -> None:
@@ -43,7 +49,15 @@ def test_statements_that_end_the_transaction_are_refused(sql: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["SAVEPOINT a", "ROLLBACK TO a", "rollback to savepoint a", "RELEASE a", "PREPARE p AS SELECT 1"]
+    "sql",
+    [
+        "SAVEPOINT a",
+        "ROLLBACK TO a",
+        "/* x;y */ ROLLBACK TO `a-b c`; -- z",
+        "rollback to savepoint a",
+        "RELEASE a",
+        "PREPARE p AS SELECT 1",
+    ],
 )
 def test_savepoints_are_the_applications(sql: str) -> None:
     noted(sql)
@@ -93,8 +107,25 @@ def test_what_failed_counts_unless_it_is_undone(statements: list[str], failed: b
         ("WITH gone AS (DELETE FROM account RETURNING id) SELECT * FROM gone", False),
         ("CALL pay()", False),
         ("/*!50000 DELETE FROM account */", False),
+        ("SELECT 1 /*!50000 , pay(1) */", False),
+        ("SELECT `pay`(1)", False),
+        ("SELECT shop.count(1)", False),
+        ("SELECT pay/**/(1)", False),
+        ("SELECT pay /* x */ (1)", False),
+        ("SELECT '\\'/*', pay(1), '*/'", False),
+        ("SELECT 5--pay(1)", False),
+        ("SELECT 1; UPDATE account SET cents = 1", False),
+        ("SELECT cents/**/INTO @x FROM account", False),
+        ("SET STATEMENT max_statement_time = 1 FOR DELETE FROM account", False),
+        ("SELECT 1; ", True),
+        ("/* page */ SELECT * FROM account", True),
     ],
 )
 def test_what_surely_only_reads(sql: str, reads: bool) -> None:
     assert notes.only_reads(sql) is reads
     assert not (reads and notes.changes(sql))
+
+
+@pytest.mark.parametrize("sql", ["SAVEPOINT a; UPDATE account SET cents = 1", "RELEASE a; SELECT pay(1)"])
+def test_what_follows_a_savepoint_may_write(sql: str) -> None:
+    assert noted(sql).may_write

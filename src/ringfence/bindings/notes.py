@@ -12,22 +12,27 @@ from ringfence.errors import InvalidValue
 
 _SKIPPED = r"(?:[\s;(\ufeff]|--[^\n]*(?:\n|\Z)|#[^\n]*(?:\n|\Z)|/\*(?!M?!).*?(?:\*/|\Z))*"
 _WORD = re.compile(rf"{_SKIPPED}(\w*)", re.DOTALL)
+_COMMENT = re.compile(
+    r"""('[^']*'|"[^"]*"|`[^`]*`)|/\*M?!\d*|/\*.*?(?:\*/|\Z)|(?:--|\#)[^\n]*""", re.DOTALL | re.VERBOSE
+)
 _SAVEPOINT = re.compile(
-    rf"{_SKIPPED}(savepoint|release(?:\s+savepoint)?|rollback(?:\s+(?:work|transaction))?\s+to(?:\s+savepoint)?)"
-    r"\s+[\"`]?(\w+)",
-    re.DOTALL | re.IGNORECASE,
+    r"[\s;]*(savepoint|release(?:\s+savepoint)?|rollback(?:\s+(?:work|transaction))?\s+to(?:\s+savepoint)?)"
+    r"\s+(\"[^\"]+\"|`[^`]+`|[^\s;\"`]+)[\s;]*\Z",
+    re.IGNORECASE,
 )
 _ENDS = frozenset({"begin", "start", "commit", "end", "rollback", "abort", "xa"})
 _PREPARE = re.compile(r"prepare\s+transaction\b", re.IGNORECASE)
 _CHANGES = frozenset({"insert", "update", "delete", "merge", "replace"})
-_READS = frozenset({"select", "show", "values", "table", "describe", "desc", "set"})
-_CALLS = re.compile(r"\b(\w+)\s*\(")
+_READS = frozenset({"select", "show", "values", "table", "describe", "desc"})
+_CALLS = re.compile(r"([^\s(),+*/%<>=|&^~!;-]+)\s*\(")
 _PURE = re.compile(
     "and|as|avg|between|by|case|cast|coalesce|concat|count|distinct|else|exists|from|group|having|if|in|join|length|"
     "limit|lower|max|min|not|nullif|on|or|over|round|select|sum|then|upper|using|union|values|when|where",
     re.IGNORECASE,
 )
 _LOCKS = re.compile(r"\b(?:for\s+(?:update|share|no|key)|lock\s+in|into)\b", re.IGNORECASE)
+_SEVERAL = re.compile(r";\s*[^\s;]|--|#|/\*M?!")
+"""More than one statement, or what some servers read as a comment and others do not."""
 
 
 class Notes:
@@ -77,10 +82,10 @@ class Notes:
             self._failed_at = len(self._savepoints)
 
     def _is_savepoint(self, sql: str) -> bool:
-        found = _SAVEPOINT.match(sql)
+        found = _SAVEPOINT.match(_bare(sql))
         if found is None:
             return False
-        verb, name = found[1].lower(), found[2].lower()
+        verb, name = found[1].lower(), found[2].strip('"`').lower()
         if verb == "savepoint":
             self._savepoints.append(name)
         elif name in self._savepoints:
@@ -99,7 +104,10 @@ class Notes:
 @lru_cache(1024)
 def ends(sql: str) -> bool:
     """Would a statement begin or end a transaction? Also one of several; what stands in a string is looked at too."""
-    return any(_first(part) in _ENDS for part in sql.split(";")) or _PREPARE.search(sql) is not None
+    return any(
+        _PREPARE.search(text) or any(_first(part) in _ENDS for part in text.split(";"))
+        for text in (sql, _bare(sql))
+    )
 
 
 @lru_cache(1024)
@@ -111,7 +119,16 @@ def changes(sql: str) -> bool:
 @lru_cache(1024)
 def only_reads(sql: str) -> bool:
     """Does a statement surely change nothing? One that locks rows, or calls what could be a stored function, may."""
+    return _SEVERAL.search(sql) is None and all(_only_reads(text) for text in (sql, _bare(sql)))
+
+
+def _only_reads(sql: str) -> bool:
     return _first(sql) in _READS and all(map(_PURE.fullmatch, _CALLS.findall(sql))) and not _LOCKS.search(sql)
+
+
+def _bare(sql: str) -> str:
+    """The statement without its comments; as servers differ in where a string ends, look at the whole one too."""
+    return _COMMENT.sub(lambda found: found[1] or " ", sql)
 
 
 def _first(sql: str) -> str:
