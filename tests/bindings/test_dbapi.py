@@ -131,6 +131,56 @@ def test_a_branch_that_only_read_is_not_prepared(pair: Pair, tm: TransactionMana
     assert pair.cents() == [1000, 1]
 
 
+PROCEDURE = "CREATE OR REPLACE PROCEDURE pay() BEGIN UPDATE account SET cents = 7; END"
+FUNCTION = "CREATE OR REPLACE FUNCTION pay() RETURNS INT BEGIN UPDATE account SET cents = 7; RETURN 1; END"
+VIEW = "CREATE OR REPLACE VIEW paid AS SELECT pay() AS done"
+
+
+@pytest.fixture
+def paying(mariadb: Pair) -> Pair:
+    """The pair in MariaDB, where much writes that does not look so."""
+    with closing(_mysql.connect(mariadb.east, timeout=30)) as connection, connection.cursor() as cursor:
+        for statement in (PROCEDURE, FUNCTION, VIEW):
+            cursor.execute(statement)
+    return mariadb
+
+
+@pytest.fixture
+def side(paying: Pair, decisions: str, name: str) -> Iterator[TransactionManager]:
+    sides = {side: participant(url, opener(url)) for side, url in paying.urls.items()}
+    with TransactionManager(decisions, sides, name=name) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda branch: branch.cursor().callproc("pay"),
+        lambda branch: branch.cursor().execute("SELECT `pay`()"),
+        lambda branch: branch.cursor().execute("SELECT pay/**/()"),
+        lambda branch: branch.cursor().execute("SELECT done FROM paid"),
+        lambda branch: branch.cursor().connection.query("UPDATE account SET cents = 7"),  # no note is taken
+    ],
+)
+def test_what_a_branch_in_mariadb_wrote_is_committed_however_it_did(
+    paying: Pair, side: TransactionManager, write: Callable[[Any], None]
+) -> None:
+    with side.transaction() as tx:
+        write(tx["east"])
+        tx["west"].cursor().execute("UPDATE account SET cents = 8")
+    assert paying.cents() == [7, 8]
+
+
+def test_a_procedure_that_failed_aborts(paying: Pair, side: TransactionManager) -> None:
+    tx = side.transaction()
+    tx["west"].cursor().execute("UPDATE account SET cents = 8")
+    with suppress(Exception):
+        tx["east"].cursor().callproc("missing")
+    with pytest.raises(Aborted):
+        tx.commit()
+    assert paying.cents() == [1000, 1000]
+
+
 def test_transaction_control_is_refused(pair: Pair, tm: TransactionManager) -> None:
     with suppress(LookupError), tm.transaction() as tx:
         move(tx)

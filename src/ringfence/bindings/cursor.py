@@ -28,6 +28,11 @@ class Cursor:
         """Run one statement for many rows, as the driver does."""
         return self._run(self._cursor.executemany, operation, *arguments, **options)
 
+    def callproc(self, procedure: str, *arguments: Any, **options: Any) -> Any:
+        """Call a procedure, as the driver does."""
+        with self._notes.of(f"CALL {procedure}"):
+            return self._cursor.callproc(procedure, *arguments, **options)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
 

@@ -16,6 +16,7 @@ from ringfence.bindings.notes import Notes
 from ringfence.errors import BackendUnavailable
 from ringfence.protocol import Effects, arun, run
 from ringfence.transactions.participants.mariadb.aio import AsyncMariaParticipant
+from ringfence.transactions.participants.mariadb.asking import PATIENCE
 from ringfence.transactions.participants.mariadb.base import BaseParticipant
 from ringfence.transactions.participants.mariadb.branch import BaseBranch, State
 from ringfence.transactions.participants.mariadb.failures import code
@@ -24,6 +25,11 @@ from ringfence.transactions.participants.mariadb.pool import new_token
 
 _OUTSIDE = 1400
 """XA START on a connection that is in a transaction."""
+
+_CHANGED = statement(
+    "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_delete', 'Handler_update', 'Handler_write')"
+)
+"""How many rows the session has changed so far, whatever did it: a procedure, a view that calls a function."""
 
 
 class LentSession(Lent, Session):
@@ -84,9 +90,10 @@ class AsyncLentSession(Lent):
 
     async def _answer(self, sql: str) -> Reply:
         from asyncmy import errors
+        from asyncmy.cursors import Cursor as TupleCursor
 
         try:
-            async with self._opened.cursor() as cursor:
+            async with self._opened.cursor(TupleCursor) as cursor:
                 await cursor.execute(sql)
                 rows = [tuple(row) for row in await cursor.fetchall()] if cursor.description else []
                 return Answer(rows, cursor.rowcount, cursor.lastrowid or 0)
@@ -113,6 +120,8 @@ class LentBranch(BaseBranch):
     """
 
     writes = may_write = False
+    _changed: Any = None
+    _only_read = False
 
     def __init__(self, gid: str, lent: Any, name: Callable[[str], Effects[str]], connection: Any) -> None:
         super().__init__(gid, _One(lent), name)
@@ -121,8 +130,8 @@ class LentBranch(BaseBranch):
 
     @property
     def wrote(self) -> bool:
-        """Did it change something, or may it have? MariaDB tells that only to those who ask when they connect."""
-        return self._wrote or self.may_write
+        """Did it change something? As long as nobody has looked: may it have?"""
+        return self._wrote or self.may_write or not self._only_read
 
     @wrote.setter
     def wrote(self, wrote: bool) -> None:
@@ -145,13 +154,36 @@ class LentBranch(BaseBranch):
     def start(self) -> Effects[None]:
         """Send `XA START`, and take the lock by which others can tell whose session this is."""
         yield from self.connect()
-        [reply] = yield from self.ask([statement(f"SELECT GET_LOCK('{self.session.token}', 0)")])
+        lock = statement(f"SELECT GET_LOCK('{self.session.token}', 0)")
+        [reply, changed] = yield from self.ask([lock, _CHANGED])
+        self._changed = getattr(changed, "rows", None)
         if not isinstance(reply, Answer):
             self.session.close()
             refuse_unfit(self.gid, idle=code(reply) != _OUTSIDE, autocommit=False)
             raise BackendUnavailable(
                 f"MariaDB did not begin the branch ({reply}); nothing was changed"
             ) from reply
+
+    def look(self) -> Effects[None]:
+        """Ask whether rows were changed, also by what no note could be taken of."""
+        if self._wrote or self.may_write or self.over or self.failed or self.session.closed:
+            return
+        [reply] = yield from self.ask([_CHANGED], PATIENCE)
+        self._only_read = isinstance(reply, Answer) and reply.rows == self._changed
+
+
+class SyncLentBranch(LentBranch):
+    """The same for threads, where the connection can be asked at once."""
+
+    @property
+    def wrote(self) -> bool:
+        """Did it change something, or may it have?"""
+        run(self.look())
+        return super().wrote
+
+    @wrote.setter
+    def wrote(self, wrote: bool) -> None:
+        self._wrote = wrote
 
 
 class _One:
@@ -175,6 +207,7 @@ class _Lending(BaseParticipant[Any]):
     owner: Any = None
     _shelf: Shelf
     _session: Callable[[Any, Returned], Any]
+    _lent_branch: type[LentBranch]
 
     def lend(self, gid: str, connection: Any, returned: Returned) -> None:
         """Give the connection on which `begin` starts the branch of `gid`; it is in no transaction."""
@@ -195,7 +228,7 @@ class _Lending(BaseParticipant[Any]):
         """Start the branch of `gid`: an XA transaction is one from its beginning."""
         connection, returned = self._shelf.take(gid)
         lent = self._session(connection, returned)
-        branch = LentBranch(gid, lent, self._xid, connection)
+        branch = self._lent_branch(gid, lent, self._xid, connection)
         try:
             yield from branch.start()
         except BaseException:
@@ -215,6 +248,7 @@ class MariaOnLent(_Lending, MariaParticipant):
     """
 
     _session = LentSession
+    _lent_branch = SyncLentBranch
 
     def __init__(self, url: str, timeout: float, shelf: Shelf) -> None:
         super().__init__(url, timeout=timeout)
@@ -226,13 +260,14 @@ class MariaOnLent(_Lending, MariaParticipant):
         return run(self._starting(gid))
 
     def look(self, gid: str) -> None:
-        """Find out whether the branch of `gid` has written: its statements say so."""
+        """Find out whether the branch of `gid` has written: it does so by itself."""
 
 
 class AsyncMariaOnLent(_Lending, AsyncMariaParticipant):
     """The same for asyncio, on connections of asyncmy."""
 
     _session = AsyncLentSession
+    _lent_branch = LentBranch
 
     def __init__(self, url: str, timeout: float, shelf: Shelf) -> None:
         super().__init__(url, timeout=timeout)
@@ -244,7 +279,10 @@ class AsyncMariaOnLent(_Lending, AsyncMariaParticipant):
         return await arun(self._starting(gid))
 
     async def look(self, gid: str) -> None:
-        """Find out whether the branch of `gid` has written: its statements say so."""
+        """Find out whether the branch of `gid` has written."""
+        branch = self._branches.get(gid)
+        if isinstance(branch, LentBranch):
+            await arun(branch.look())
 
 
 def _lost(error: object) -> Exception:
