@@ -278,6 +278,38 @@ def test_an_sqlite_file_that_alone_is_written(file: Path, postgresql: Pair, deci
     assert cents(file) == 5
 
 
+def test_a_script_of_sqlite_commits_nothing(file: Path, decisions: str) -> None:
+    here = participant(f"sqlite:///{file}", lambda: sqlite3.connect(file))
+    with TransactionManager(decisions, {"here": here}, name=new_name()) as tm:
+        tx = tm.transaction()
+        cursor = tx["here"].cursor()
+        cursor.execute("UPDATE account SET cents = 5")
+        with pytest.raises(InvalidValue, match="executescript"):
+            cursor.executescript("SELECT 1; SELECT 2")
+        tx.rollback()
+    assert cents(file) == 1000
+
+
+class Autocommitting(sqlite3.Connection):
+    """As in a mode of Python 3.12, in which `rollback` does nothing."""
+
+    def rollback(self) -> None:
+        """Do nothing."""
+
+
+def test_what_sqlite_rolls_back_is_rolled_back_in_any_mode(file: Path, decisions: str) -> None:
+    with closing(sqlite3.connect(file, factory=Autocommitting)) as connection:
+        here = participant(f"sqlite:///{file}", lambda: connection, lambda _: None)
+        with TransactionManager(decisions, {"here": here}, name=new_name()) as tm:
+            tx = tm.transaction()
+            tx["here"].cursor().execute("UPDATE account SET cents = 5")
+            tx.rollback()
+            assert not connection.in_transaction
+            with tm.transaction() as tx:
+                tx["here"].cursor().execute("SELECT 1")
+    assert cents(file) == 1000
+
+
 def test_an_sqlite_file_that_cannot_be_prepared_says_so(file: Path, postgresql: Pair, decisions: str) -> None:
     here = participant(f"sqlite:///{file}", lambda: sqlite3.connect(file))
     east = participant(postgresql.east, lambda: psycopg.connect(postgresql.east))

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ringfence.bindings.notes import Notes
+from ringfence.errors import InvalidValue
 
 
 class Cursor:
@@ -32,6 +33,16 @@ class Cursor:
         """Call a procedure, as the driver does."""
         with self._notes.of(f"CALL {procedure}"):
             return self._cursor.callproc(procedure, *arguments, **options)
+
+    def executescript(self, _: str) -> Any:
+        """Refuse to run a script of sqlite3, which commits first.
+
+        Raises:
+            InvalidValue: always.
+        """
+        raise InvalidValue(
+            "executescript() would commit the transaction first; execute its statements one by one"
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)

@@ -73,7 +73,7 @@ class LentBranch(Lent):
         if self.failed is not None:
             raise Aborted(self.gid, f"a statement failed: {self.failed}") from self.failed
         if self.over or not self.connection.in_transaction:
-            raise Aborted(self.gid, "it is over, or SQLite rolled it back")
+            raise Aborted(self.gid, "it is over, or something else ended the transaction on its connection")
 
 
 class SqliteOnLent(SqliteParticipant):
@@ -154,7 +154,7 @@ class SqliteOnLent(SqliteParticipant):
         with deciding(poison_of(self.path)), self._last(branch):
             standing = put(branch.connection, Gid.parse(gid), Outcome.COMMITTED)  # type: ignore[arg-type]
             if standing is not Outcome.COMMITTED:
-                branch.connection.rollback()
+                _roll_back(branch.connection)
         return standing
 
     def rollback(self, gid: str) -> None:
@@ -163,7 +163,7 @@ class SqliteOnLent(SqliteParticipant):
         if branch is None:
             super().rollback(gid)
             return
-        branch.connection.rollback()
+        _roll_back(branch.connection)
         self._end_lent(branch)
 
     def close(self) -> None:
@@ -194,7 +194,7 @@ class SqliteOnLent(SqliteParticipant):
             yield
             _commit(self.path, connection)
         except BaseException:
-            connection.rollback()
+            _roll_back(connection)
             raise
         finally:
             connection.row_factory = rows
@@ -213,6 +213,12 @@ def _commit(path: str, connection: sqlite3.Connection) -> None:
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise _sqlite.translate(path, error, committing=True) or error from error
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """Roll back; `Connection.rollback` does nothing in some of a connection's modes."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _refuse_unsynced(branch: LentBranch) -> None:
