@@ -11,7 +11,7 @@ The rules, at the places marked by their numbers:
 2. An answer is given after what it says has reached the disk.
 3. Whatever is asked may be asked twice, and late. What stands decides, not what was answered.
 4. What was rolled back is remembered: a prepare that comes after it is refused.
-5. What was committed in one phase is remembered, and what was settled as aborted never commits in one phase.
+5. What was committed in one phase is remembered; what was refused, rolled back or settled as aborted never commits so.
 6. A fence is compared, and the mark raised, in the same step as the work.
 """
 
@@ -92,19 +92,16 @@ class Accounts:
             if ("committed",) in rows("SELECT outcome FROM ended WHERE gid = ?", gid):
                 raise Refused("it was committed")
             release(rows, gid, "aborted")
+            rows("INSERT OR IGNORE INTO settled VALUES (?, 'aborted')", gid)  # rule 5
             return {}
 
     def one_phase(self, gid: str, work: Json, fences: dict[str, int]) -> Json:
-        """Do the work at once, and remember it (rule 5)."""
-        with self._transaction() as rows:
-            for (outcome,) in rows("SELECT outcome FROM settled WHERE gid = ?", gid):
-                if outcome == "committed":
-                    return {}
-                raise Refused("it was settled as aborted before")
-            compare(rows, fences)
-            do(rows, work)
-            rows("INSERT INTO settled VALUES (?, 'committed')", gid)
-            return {}
+        """Do the work at once, and remember it, or that it was refused (rule 5)."""
+        try:
+            return self._at_once(gid, work, fences)
+        except Refused:
+            self.settle(gid)
+            raise
 
     def settle(self, gid: str) -> Json:
         """Say what became of a commit in one phase; one that did not happen by now never will (rule 5)."""
@@ -133,11 +130,24 @@ class Accounts:
             rows("ROLLBACK TO trial")
             return {"answer": found[0][0] if found else None}
 
+    def _at_once(self, gid: str, work: Json, fences: dict[str, int]) -> Json:
+        with self._transaction() as rows:
+            for (outcome,) in rows("SELECT outcome FROM settled WHERE gid = ?", gid):
+                if outcome == "committed":
+                    return {}
+                raise Refused("it was settled as aborted before")
+            compare(rows, fences)
+            do(rows, work)
+            rows("INSERT INTO settled VALUES (?, 'committed')", gid)
+            return {}
+
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., list[Any]]]:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
         try:
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(
+                "PRAGMA synchronous = EXTRA"
+            )  # after FULL a power failure can bring the journal back
             connection.execute("BEGIN IMMEDIATE")
             yield lambda sql, *values: connection.execute(sql, values).fetchall()
             connection.execute("COMMIT")  # rule 2

@@ -28,7 +28,7 @@ from ringfence.testing.proxy import TO_CLIENT, TO_SERVER, Direction, Proxy
 from ringfence.testing.servers.ports import free_ports
 from ringfence.transactions import Outcome, TransactionManager, Vote
 from ringfence.transactions import participants as participant_stores
-from ringfence.transactions.participants.http import HttpParticipant
+from ringfence.transactions.participants.http import Garbled, HttpParticipant
 
 from .service import Service
 
@@ -227,7 +227,7 @@ def canned() -> Iterator[tuple[str, type[Canned]]]:
         ([(500, b""), (503, b"")], OutcomeUnknown),
         ([(502, b"")], OutcomeUnknown),
         ([(200, b'{"vote": "perhaps"}')], StoreError),
-        ([(200, b"yes")], StoreError),
+        ([(200, b"yes")], Garbled),
         ([(404, b"{}")], StoreError),
         ([(409, b"{}")], Aborted),
         ([(409, b"sorry")], Aborted),
@@ -248,6 +248,86 @@ def test_votes_come_from_the_answer(
                 participant.prepare(ONE)
             assert type(raised.value) is expected
     assert set(handler.heard) == {("/bank/prepare", f"{ONE}:bank:prepare", "Bearer x")}
+
+
+@pytest.mark.parametrize(
+    "answers", [*([(500, b""), (status, b"{}")] for status in (401, 404, 409, 413)), [(200, b"<html>")]]
+)
+def test_a_refusal_to_commit_is_no_answer_to_an_earlier_attempt(
+    canned: tuple[str, type[Canned]], tmp_path: Path, answers: list[tuple[int, bytes]]
+) -> None:
+    """The first one may still arrive, so that settling decides."""
+    url, handler = canned
+    handler.answers[:] = [*answers, (200, b'{"outcome": "committed"}')]
+    with (
+        TransactionManager(f"sqlite:///{tmp_path}/decisions.db", {"bank": url}) as manager,
+        manager.transaction() as tx,
+    ):
+        tx["bank"].do({"any": "thing"})
+    assert [path for path, *_ in handler.heard] == ["/bank/one-phase"] * len(answers) + ["/bank/settle"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer"),
+    [
+        ("recover", b"{}"),
+        ("recover", b'{"gids": null}'),
+        ("settled", b"{}"),
+        ("settled", b'{"outcome": "perhaps"}'),
+        ("settle", b'{"outcome": null}'),
+        ("settle", b'{"outcome": []}'),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_of_the_store(
+    canned: tuple[str, type[Canned]], operation: str, answer: bytes
+) -> None:
+    url, handler = canned
+    handler.answers[:] = [(200, answer)]
+    with closing(HttpParticipant(url)) as participant, pytest.raises(StoreError):
+        getattr(participant, operation)(ONE)
+    assert [key for _, key, _ in handler.heard] == [
+        f"{ONE}:{url.removeprefix('http://')}:settle" if operation == "settle" else None
+    ]
+
+
+def test_an_answer_without_what_was_asked_for_fails_the_branch(canned: tuple[str, type[Canned]]) -> None:
+    url, handler = canned
+    handler.answers[:] = [(200, b"{}")]
+    with closing(HttpParticipant(url)) as participant:
+        with pytest.raises(StoreError, match="lacks"):
+            participant.begin(ONE).ask("value")
+        with pytest.raises(Aborted):
+            participant.prepare(ONE)
+
+
+def test_branches_of_others_are_left_alone(canned: tuple[str, type[Canned]]) -> None:
+    url, handler = canned
+    handler.answers[:] = [(200, b'{"gids": ["main", 7, null, "main.one.2", "main.1.1", "main.1.1.5"]}')]
+    with closing(HttpParticipant(url)) as participant:
+        assert participant.recover("main") == [ONE]
+
+
+def test_a_mark_that_is_none_is_a_refusal_all_the_same(canned: tuple[str, type[Canned]]) -> None:
+    url, handler = canned
+    handler.answers[:] = [(409, b'{"reason": "stale", "mark": "new"}')]
+    with closing(HttpParticipant(url)) as participant:
+        participant.begin(ONE).do({"any": "thing"})
+        with pytest.raises(Aborted, match="stale"):
+            participant.prepare(ONE)
+
+
+def test_what_was_refused_or_rolled_back_never_commits_in_one_phase(
+    service: Service, participant: HttpParticipant
+) -> None:
+    participant.begin(ONE).do(add(-1))
+    with pytest.raises(Aborted, match="too little"):
+        participant.one_phase(ONE)
+    participant.rollback(TWO)
+    for gid in (ONE, TWO):
+        participant.begin(gid).do(add(1))
+        with pytest.raises(Aborted, match="settled as aborted"):
+            participant.one_phase(gid)
+    assert cents(service) == 0
 
 
 def test_nothing_is_sent_that_is_no_json(participant: HttpParticipant) -> None:

@@ -1,8 +1,9 @@
 """A service that is asked over HTTP as a participant; docs/participants.md has the rules it must keep.
 
-Every request is a POST of a JSON object to `<url>/<operation>`, with the header `Idempotency-Key: gid:name:operation`.
-It is answered by a JSON object: with status 200, or 409 for a refusal; 429 and 503 say that nothing happened. Whatever
-else comes, or does not, leaves it open what became of the request, and it is sent again, as it may be at any time.
+Every request is a POST of a JSON object to `<url>/<operation>`; one that changes something has the header
+`Idempotency-Key: gid:name:operation`. It is answered by a JSON object: with status 200, or 409 for a refusal; 429 and
+503 say that nothing happened. Silence, and any other status from 500 on, leave it open what became of the request, and
+it is sent again, as it may be at any time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ Json: TypeAlias = Any
 SCHEMES = ("http", "https")
 OK, CONFLICT = 200, 409
 NOTHING_HAPPENED = (429, 503)
+CHANGING = ("prepare", "one-phase", "commit", "rollback", "settle")
+"""Operations that have an idempotency key: what the others are answered changes from request to request."""
 PAUSES = (0.05, 0.2)
 """Seconds to wait before each further attempt."""
 
@@ -76,7 +79,7 @@ class HttpBranch:
         """
         body = {"gid": self.gid, "work": self.work, "question": question}
         try:
-            return self._participant.request("ask", self.gid, body)["answer"]
+            return _field(self._participant.request("ask", self.gid, body), "answer")
         except Exception as error:
             self.failed = error
             raise
@@ -165,17 +168,19 @@ class HttpParticipant:
 
     def recover(self, prefix: str = "") -> list[str]:
         """Return the gids of the prepared branches that begin with a prefix."""
-        found = self.request("prepared", prefix, {"prefix": prefix})["gids"]
-        return [str(gid) for gid in found if str(gid).startswith(prefix)]
+        found = _field(self.request("prepared", prefix, {"prefix": prefix}), "gids")
+        if not isinstance(found, list):
+            raise StoreError(f"{found!r} is no list of gids")
+        return [gid for gid in found if _is_gid(gid) and gid.startswith(prefix)]
 
     def settled(self, gid: str) -> Outcome | None:
         """Whether `gid` was committed there in one phase, or never can be."""
-        outcome = self.request("settled", gid, {"gid": gid})["outcome"]
-        return None if outcome is None else Outcome(outcome)
+        said = _field(self.request("settled", gid, {"gid": gid}), "outcome")
+        return None if said is None else _outcome(said)
 
     def settle(self, gid: str) -> Outcome:
         """Like `settled`; a branch that could still commit in one phase no longer can."""
-        return Outcome(self.request("settle", gid, {"gid": gid})["outcome"])
+        return _outcome(_field(self.request("settle", gid, {"gid": gid}), "outcome"))
 
     def close(self) -> None:
         """Forget open branches, and close the connections. Closing twice is harmless."""
@@ -188,7 +193,8 @@ class HttpParticipant:
         Raises:
             BackendUnavailable: it cannot be reached; nothing was sent.
             StoreTimeout: it says that nothing happened, and is to be asked again.
-            OutcomeUnknown: it did not answer.
+            OutcomeUnknown: it did not answer; or, asked to commit in one phase, answered what is no answer, or refused
+                after an attempt that it did not answer and may still carry out.
             StoreError: it refused.
         """
         unanswered: list[StoreError] = []
@@ -200,14 +206,20 @@ class HttpParticipant:
                 if pause is None:
                     raise _gravest(unanswered) from error
                 time.sleep(pause)
+            except StoreError as refusal:
+                if operation == "one-phase" and (isinstance(refusal, Garbled) or any(_unknown(unanswered))):
+                    raise OutcomeUnknown(
+                        f"{refusal}; an attempt to commit may have been carried out"
+                    ) from refusal
+                raise
         raise AssertionError("the last attempt raises")
 
     def _asked(self, operation: str, gid: str, body: Json) -> dict[str, Json]:
-        headers = {**self._headers, "Idempotency-Key": f"{gid}:{self._name}:{operation}"}
+        key = {"Idempotency-Key": f"{gid}:{self._name}:{operation}"} if operation in CHANGING else {}
         errors = self._driver.exceptions
         try:
             response = self._pool.request(
-                "POST", f"{self.place}/{operation}", body=_dumped(body), headers=headers
+                "POST", f"{self.place}/{operation}", body=_dumped(body), headers={**self._headers, **key}
             )
         except (errors.NewConnectionError, errors.ConnectTimeoutError, errors.NameResolutionError) as error:
             raise BackendUnavailable(f"{self.place} cannot be reached ({error})") from error
@@ -244,6 +256,10 @@ class _Refused(StoreError):
         self.answer = answer
 
 
+class Garbled(StoreError):
+    """The service answered something that is no refusal, and nothing it may answer."""
+
+
 def _answer(place: str, status: int, data: bytes) -> dict[str, Json]:
     if status in NOTHING_HAPPENED:
         raise StoreTimeout(f"{place} is busy (status {status}); nothing happened, try again")
@@ -256,14 +272,15 @@ def _answer(place: str, status: int, data: bytes) -> dict[str, Json]:
     if status == CONFLICT:
         raise _Refused(place, answer if isinstance(answer, dict) else {})
     if status != OK or not isinstance(answer, dict):
-        raise StoreError(f"{place} answered {data[:100]!r} (status {status}), and no object with status 200")
+        kind = Garbled if status < 400 else StoreError
+        raise kind(f"{place} answered {data[:100]!r} (status {status}), and no object with status 200")
     return answer
 
 
 def _raise_vote(branch: HttpBranch, answer: dict[str, Json]) -> NoReturn:
-    if "mark" in answer:
-        resource = str(answer.get("resource"))
-        raise FenceRejected(resource, branch.marks.get(resource, 0), int(answer["mark"]))
+    resource, mark = str(answer.get("resource")), answer.get("mark")
+    if isinstance(mark, int):
+        raise FenceRejected(resource, branch.marks.get(resource, 0), mark)
     raise Aborted(branch.gid, _reason(answer), retryable=bool(answer.get("retryable")))
 
 
@@ -272,6 +289,28 @@ def _vote(said: Json) -> Vote:
         return Vote(said)
     except ValueError:
         raise StoreError(f"{said!r} is no vote; it is 'yes', 'read only' or 'no'") from None
+
+
+def _outcome(said: Json) -> Outcome:
+    try:
+        return Outcome(said)
+    except ValueError:
+        raise StoreError(f"{said!r} is no outcome; it is 'committed' or 'aborted'") from None
+
+
+def _field(answer: dict[str, Json], name: str) -> Json:
+    if name not in answer:
+        raise StoreError(f"the answer {answer!r} lacks {name!r}")
+    return answer[name]
+
+
+def _is_gid(said: Json) -> bool:
+    """Is it one of ours? Others may use the service too, and one of them must not stop the recovery of all."""
+    try:
+        Gid.parse(said)
+    except (InvalidValue, InvalidType):
+        return False
+    return True
 
 
 def _reason(answer: dict[str, Json]) -> str:
