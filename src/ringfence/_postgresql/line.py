@@ -113,6 +113,8 @@ class BaseLine:
 
     def _post(self, statements: Sequence[Statement], apart: bool) -> None:
         """Send statements; the server skips those after one that fails, unless they are `apart`."""
+        if self._left:
+            raise driver().OperationalError("the answers to an earlier request were left unread")
         wire = self._wire
         wire.enter_pipeline_mode()
         self._asked = []
@@ -180,7 +182,8 @@ class BaseLine:
             return
         severity = (result.error_field(_SEVERITY) or b"").decode("ascii", "replace")
         if severity in _ENDED or not result.error_field(_SQLSTATE):
-            raise driver().errors.error_from_result(result)
+            error = driver().errors.error_from_result(result)
+            raise driver().OperationalError(str(error)) from error
 
     def forget_parsed(self) -> None:
         """Have every statement parsed again: what one of them meant has changed."""

@@ -46,7 +46,8 @@ class BasePool:
             line.close()
         else:
             self._idle.append(line)
-        if line.counted:
+        counted, line.counted = line.counted, False
+        if counted:
             self._free.release()
 
     def close(self) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from ringfence._postgresql.line import Line
+from ringfence._postgresql.pool import MOST
+from ringfence._postgresql.statement import once
 from ringfence.errors import Aborted, InDoubt, OutcomeUnknown, StoreError, StoreTimeout
 from ringfence.testing.proxy import TO_SERVER, Proxy
 from ringfence.testing.servers import PostgreSQL
@@ -77,6 +80,92 @@ def test_a_vote_that_gets_lost_is_given_up(
     participant.rollback(GID)
     assert nothing_is_left(east)
     assert east.value() is None
+    assert participant.settled(GID) is Outcome.ABORTED
+
+
+@pytest.fixture
+def impatient(east: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresParticipant]:
+    """A participant that soon gives up waiting, on a database whose ends wait for a row in the table `go`."""
+    east.ask("CREATE TABLE go (id INTEGER)")
+    east.ask(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN "
+        "WHILE NOT EXISTS (SELECT FROM go) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NULL; END$$"
+    )
+    east.ask(
+        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON kept DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION wait()"
+    )
+    monkeypatch.setattr(prepared, "_SLACK", 0.2)
+    with closing(PostgresParticipant(east.url, timeout=0.3)) as opened:
+        opened.recover()
+        monkeypatch.undo()
+        try:
+            yield opened
+        finally:
+            east.ask("INSERT INTO go VALUES (1)")
+
+
+def is_rolled_back(participant: PostgresParticipant) -> bool:
+    """Ask for it once more; could it be?"""
+    try:
+        participant.rollback(GID)
+    except StoreError:
+        return False
+    return True
+
+
+def test_a_vote_that_is_still_under_way_is_ruled_out(east: Database, impatient: PostgresParticipant) -> None:
+    write(impatient.begin(GID), 1)
+    with pytest.raises(OutcomeUnknown):
+        impatient.prepare(GID)
+    with pytest.raises(StoreTimeout):
+        impatient.rollback(GID)
+    east.ask("INSERT INTO go VALUES (1)")
+    wait_until(lambda: is_rolled_back(impatient))
+    assert nothing_is_left(east)
+    assert impatient.settled(GID) is Outcome.ABORTED
+
+
+def test_a_vote_that_nobody_waited_for_is_ruled_out(east: Database, impatient: PostgresParticipant) -> None:
+    write(impatient.begin(GID), 1)
+    answer = impatient.send("prepare", GID)
+    with pytest.raises(StoreTimeout):
+        impatient.rollback(GID)
+    east.ask("INSERT INTO go VALUES (1)")
+    wait_until(lambda: is_rolled_back(impatient))
+    del answer
+    assert nothing_is_left(east)
+    assert impatient.settled(GID) is Outcome.ABORTED
+    assert impatient._pool._free._value == MOST
+
+
+def test_an_answer_that_is_dropped_ends_its_branch(east: Database, participant: PostgresParticipant) -> None:
+    write(participant.begin(GID), 1)
+    answer = participant.send("prepare", GID)
+    del answer
+    assert participant._pool._free._value == MOST
+    wait_until(lambda: is_rolled_back(participant))
+    assert nothing_is_left(east)
+    assert east.value() is None
+
+
+def test_a_connection_with_an_unread_answer_is_closed(east: Database) -> None:
+    line = Line.open(east.url, 5)
+    line.send("ask", [once("SELECT 1")])
+    with pytest.raises(OutcomeUnknown, match="unread"):
+        line.ask([once("SELECT 2")])
+    assert line.closed
+
+
+def test_a_session_that_the_server_ends_aborts_and_may_be_tried_again(
+    participant: PostgresParticipant,
+) -> None:
+    branch = participant.begin(GID)
+    branch.execute("SET LOCAL idle_in_transaction_session_timeout = 50")
+    wait_until(lambda: not branch.line.is_sound())
+    with pytest.raises(Aborted) as error:
+        write(branch, 1)
+    assert error.value.retryable
 
 
 @LOST

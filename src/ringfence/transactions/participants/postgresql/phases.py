@@ -84,9 +84,15 @@ class Phases(PreparedWork):
         if not branch.wrote:
             yield from self._commit_reads(branch)
             return Vote.READ_ONLY
-        yield from self._end(
-            branch, [self._sql.insert(gid, PREPARED), self._sql.prepare(gid)], "PREPARE TRANSACTION"
-        )
+        if not branch.line.closed:
+            self._unsure.add(gid)
+        try:
+            yield from self._end(
+                branch, [self._sql.insert(gid, PREPARED), self._sql.prepare(gid)], "PREPARE TRANSACTION"
+            )
+        finally:
+            if not branch.line.closed:
+                self._unsure.discard(gid)
         self._known.add(gid)
         branch.prepared = branch.over = True
         return Vote.YES
@@ -118,10 +124,12 @@ class Phases(PreparedWork):
 
     def _rollback(self, gid: str) -> Effects[None]:
         branch = self._branches.get(gid)
-        if branch is None or branch.prepared:
-            yield from self._finish(gid, Outcome.ABORTED)
-        else:
+        if branch is not None and not branch.prepared:
             yield from self._give_up(branch)
+        elif gid not in self._unsure:
+            yield from self._finish(gid, Outcome.ABORTED)
+        if gid in self._unsure:
+            yield from self._rule_out(gid)
 
     def _end(self, branch: BaseBranch, statements: list[Statement], tag: str) -> Effects[None]:
         """Send what ends a branch; where the server does not answer with `tag`, give the branch up and say why."""
@@ -129,6 +137,10 @@ class Phases(PreparedWork):
             branch.refuse_failed()
             results = yield Call(branch.line, "ask", (branch.ending(*statements), self._patience))
             refusal = yield from self._refusal(branch, results, tag)
+        except GeneratorExit:  # nobody waits for the answer any more
+            branch.line.close()
+            yield from self._give_up(branch)
+            raise
         except BaseException:
             yield from self._give_up(branch)
             raise

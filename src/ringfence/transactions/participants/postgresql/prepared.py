@@ -12,7 +12,7 @@ from ringfence._postgresql.pool import BasePool
 from ringfence._postgresql.session import find_tables, refuse_failed, settings
 from ringfence._postgresql.statement import Statement
 from ringfence.errors import BackendUnavailable, HeuristicOutcome, StoreError, StoreTimeout
-from ringfence.protocol import Call, Effects, Parallel
+from ringfence.protocol import Call, Effects, Now, Parallel
 from ringfence.transactions.decisions.postgresql.store import refuse
 from ringfence.transactions.gid import Gid
 from ringfence.transactions.outcome import Outcome
@@ -21,6 +21,7 @@ from ringfence.transactions.participants.postgresql.errors import BUSY, MISSING
 from ringfence.transactions.participants.postgresql.statements import (
     COMMITTED,
     PREPARED,
+    SOON,
     TABLES,
     WHERE,
     BranchSql,
@@ -63,12 +64,14 @@ class PreparedWork:
         self._patience = timeout + _SLACK
         self._branches: dict[str, BaseBranch] = {}
         self._known: set[str] = set()  # prepared, by this process or as it has seen
+        self._unsure: set[str] = set()  # told to prepare, and not answered
         tell_of_forks(self)
 
     def forked(self) -> None:
         """Start afresh in a forked child: the branches are the parent's."""
         self._branches = {}
         self._known = set()
+        self._unsure = set()
 
     def _recover(self, prefix: str) -> Effects[list[str]]:
         line = yield Call(self._pool, "take", URGENT)
@@ -78,6 +81,7 @@ class PreparedWork:
             self._pool.give(line)
         found = [gid for (name,) in rows if (gid := self._sql.gid_of(name))]
         self._known.update(found)
+        self._unsure.difference_update(found)
         return found
 
     def _settled(self, gid: str) -> Effects[Outcome | None]:
@@ -92,6 +96,32 @@ class PreparedWork:
         finally:
             self._pool.give(line)
         return Outcome.COMMITTED if state == COMMITTED else Outcome.ABORTED
+
+    def _rule_out(self, gid: str) -> Effects[None]:
+        """Roll back a branch that was told to prepare and did not answer; its row fails a PREPARE that comes later.
+
+        Raises:
+            StoreTimeout: PREPARE is still under way; ask again.
+        """
+        until = (yield Now()) + self._timeout
+        while True:
+            yield from self._finish(gid, Outcome.ABORTED)
+            try:
+                yield from self._put_soon(gid)
+            except StoreTimeout:
+                if (yield Now()) > until:
+                    raise
+            else:
+                self._unsure.discard(gid)
+                return
+
+    def _put_soon(self, gid: str) -> Effects[None]:
+        """Put the row "aborted", without waiting long for a PREPARE that has put its own."""
+        line = yield Call(self._pool, "take", URGENT)
+        try:
+            refuse(failure((yield Call(line, "ask", ([SOON, self._sql.settle(gid)], self._patience)))))
+        finally:
+            self._pool.give(line)
 
     def _resolve_many(self, gids: Sequence[str], outcome: Outcome) -> Effects[list[Exception | None]]:
         """Commit or roll back prepared branches; what came in the way of each."""

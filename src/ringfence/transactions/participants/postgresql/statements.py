@@ -31,6 +31,8 @@ DURABLY = Statement(
     b"SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 )
 """Have COMMIT outlast a crash, whatever the branch has set: others commit because of it."""
+SOON = Statement(b"SELECT set_config('lock_timeout', '100', true)")
+"""Have what is sent together with it not wait long for locks."""
 HAS_WRITTEN = Statement(b"SELECT pg_current_xact_id_if_assigned()")
 WHERE = once(
     "SELECT oid, current_setting('max_prepared_transactions')::int FROM pg_database"
