@@ -83,7 +83,8 @@ class SimulatedDisk(Disk):
     Args:
         rng: decides what reaches the disk.
         faults: what goes wrong, by number of the step, from 1 on: it dies `"before"` or `"after"` it, or after `"half"`
-            of a write; half of it is written and then the disk is `"full"`; a sync `"fails"`.
+            of a write; half of it is written and then the disk is `"full"`, or that is found when the step was done; a
+            sync `"fails"`.
 
     Attributes:
         steps: what was done since the last start, as `"write 00000001.log"`.
@@ -133,8 +134,6 @@ class SimulatedDisk(Disk):
         if fault in ("half", "full"):
             data = data[: len(data) // 2]
         self._cached[name].write(data, at)
-        if fault == "full":
-            raise OSError(errno.ENOSPC, "No space left on device")
         self._end(fault)
 
     def sync(self, name: str) -> None:
@@ -182,6 +181,8 @@ class SimulatedDisk(Disk):
     def _end(self, fault: str | None) -> None:
         if fault == "fails":
             raise OSError(errno.EIO, "Input/output error")
+        if fault == "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
         if fault is not None:
             raise Crashed
 

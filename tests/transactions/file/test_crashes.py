@@ -217,10 +217,26 @@ def test_a_sync_of_a_pack_fails_and_decisions_go_on() -> None:
         check(disk, told)
 
 
-def test_the_disk_is_full_at_any_write() -> None:
+def test_the_disk_is_full_when_a_segment_gets_its_name() -> None:
+    """Its name may be there then, so nothing more is put into the one before it."""
+    for number, step in enumerate(STEPS, 1):
+        names = step == "sync names" and STEPS[number - 2].endswith(".log")
+        if number > len(STEPS) // 4 and (names or (step.startswith("rename") and step.endswith(".log"))):
+            told = Told()
+            disk = SimulatedDisk(random.Random(number), {number: "full"})
+            with pytest.raises(OutcomeUnknown):
+                work(disk, told)
+            with pytest.raises(StoreError, match="no more decisions in this process"):
+                told.stores[0].put_if_absent("main.1.1000", COMMITTED)
+            disk.faults = {}
+            disk.kill()
+            check(disk, told)
+
+
+def test_the_disk_is_full_when_a_segment_is_made() -> None:
     """Where a new segment finds no room, nothing was recorded, and it may be tried again."""
     for number, step in enumerate(STEPS, 1):
-        if step.startswith("write") and ".log.new" in step and number > len(STEPS) // 4:
+        if step.startswith(("write", "sync")) and ".log.new" in step and number > len(STEPS) // 4:
             told = Told()
             disk = SimulatedDisk(random.Random(number), {number: "full"})
             with pytest.raises(StoreError, match="nothing was recorded"):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,19 @@ def test_a_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch
     again = FileDecisions(folder)
     assert [again.get(gid) for gid in gids[: room + 2]] == [COMMITTED] * room + [ABORTED, None]
     again.close()
+
+
+def test_names_are_synced_when_no_file_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment that has its name already is not given up for want of a file descriptor."""
+    with closing(Disk(tmp_path)) as disk:
+        disk.sync_names()
+
+        def none_left(*_: object) -> int:
+            raise OSError(24, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", none_left)
+            disk.sync_names()
 
 
 def failure(store: FileDecisions, gid: str) -> type[StoreError] | None:

@@ -24,6 +24,7 @@ class Disk:
         self.path = os.fspath(folder)
         self._folder = Path(self.path)
         self._lock: FolderLock | None = None
+        self._names: int | None = None
         self._files: dict[str, int] = {}
 
     def hold(self) -> None:
@@ -92,12 +93,19 @@ class Disk:
 
     def sync_names(self) -> None:
         """Return when the names of the files are on the disk."""
-        sync_folder(self._folder)
+        if (
+            self._names is None
+        ):  # kept open, so that none of its errors is missed, and it works when no more can be
+            self._names = _open_folder(self._folder)
+        os.fsync(self._names)
 
     def close(self) -> None:
         """Close the files, and let others hold the folder. Closing twice is harmless."""
         for name in list(self._files):
             self._forget(name)
+        if self._names is not None:
+            os.close(self._names)
+            self._names = None
         if self._lock is not None:
             self._lock.close()
 
@@ -117,11 +125,15 @@ class Disk:
 
 def sync_folder(path: Path) -> None:
     """Return when the names in a folder are on the disk."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    folder = _open_folder(path)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _open_folder(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _sync(file: int) -> None:

@@ -97,27 +97,36 @@ class Log:
         self._put(self._name, whole.ljust(last.size, b"\0"))
 
     def _rotate(self, wanted: int) -> None:
+        self._create(self.number + 1, wanted)
+        self.full.append(self.number - 1)
+
+    def _create(self, number: int, wanted: int) -> None:
+        data = segments.begin(self.identity, number, self.count, self._size, wanted)
+        name = segments.name_of(number)
         try:
-            self._create(self.number + 1, wanted)
+            self._make(name, data)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
             raise StoreError(
                 f"no room for another segment in {self._disk.path!r}: {error}; nothing was recorded"
             ) from error
-        self.full.append(self.number - 1)
-
-    def _create(self, number: int, wanted: int) -> None:
-        data = segments.begin(self.identity, number, self.count, self._size, wanted)
-        self._put(segments.name_of(number), data)
-        self.number, self._name = number, segments.name_of(number)
+        self._show(name)
+        self.number, self._name = number, name
         self._end, self._room = segments.head_end(data), len(data)
 
     def _put(self, name: str, data: bytes) -> None:
-        """Make a file; after a crash it is there whole or not at all."""
+        """Put a file in place; after a crash it is there whole or not at all."""
+        self._make(name, data)
+        self._show(name)
+
+    def _make(self, name: str, data: bytes) -> None:
         unfinished = name + UNFINISHED
         self._disk.remove(unfinished)
         self._disk.write(unfinished, data)
         self._disk.sync(unfinished)
-        self._disk.rename(unfinished, name)
+
+    def _show(self, name: str) -> None:
+        """Give a file that was made its name; whatever fails here, the name may be there or not."""
+        self._disk.rename(name + UNFINISHED, name)
         self._disk.sync_names()
