@@ -104,6 +104,25 @@ def test_checkpoints_are_signed(log: Log) -> None:
     assert "no good signature" in log.refused("verify", proof, "--public", other)
 
 
+def test_a_key_is_not_ignored_when_there_is_a_checkpoint_too(log: Log) -> None:
+    secret = str(log.folder / "secret")
+    public = log.output("key", "audit.example", secret).strip()
+    kept = log.write("kept", "checkpoint")
+    proof = log.write("proof", "prove", "main.1.3")
+    both = ["--checkpoint", kept, "--public", public]
+    assert "signature" in log.refused("verify", proof, *both)
+    assert "signature" in log.refused("verify", *both, "--decisions", log.url)
+    signed = log.write("signed", "checkpoint", "--key", secret)
+    assert "11 of the checkpoint" in log.output(
+        "verify", "--checkpoint", signed, "--public", public, "--decisions", log.url
+    )
+    proof = log.write("proof", "prove", "main.1.3", "--key", secret)
+    assert "record 4 of 11" in log.output("verify", proof, *both)
+    log.decide(11, 12)
+    proof = log.write("proof", "prove", "main.1.3", "--key", secret)
+    assert "not the one that was kept" in log.refused("verify", proof, *both)
+
+
 def test_a_secret_key_is_never_overwritten(log: Log) -> None:
     secret = log.folder / "secret"
     log.output("key", "audit.example", str(secret))

@@ -150,6 +150,8 @@ def test_checkpoints_of_another_log_prove_nothing(tmp_path: Path) -> None:
     assert zeros.root == ones.root
     with pytest.raises(ProofRejected, match="of another log"):
         ConsistencyProof(1, [], ones.text()).check(zeros, ones)
+    with pytest.raises(ProofRejected, match="that is another log"):
+        DecisionLog(tmp_path / ("1" * 16)).check(zeros)
 
 
 def test_what_is_not_decided_is_not_proved(folder: Path, store: FileDecisions) -> None:

@@ -13,8 +13,9 @@ from ringfence.transactions.merkle.note import Verifier
 
 MORE = """With PROOF it needs no log, only something to trust: --checkpoint, a checkpoint that you have kept (of the
 log as it is in a proof of what was decided; the older one, in a proof of growth), or --public, the key that signs
-checkpoints. Without PROOF it reads the whole log, and looks whether that begins as the checkpoint that you have kept
-says.
+checkpoints; with both, the checkpoint in the proof is signed and the one that you have kept. Without PROOF it reads
+the whole log, and looks whether that begins as the checkpoint that you have kept says, which is signed if --public is
+given.
 
 Exits with 0 when it holds, and with 1 when it does not.
 """
@@ -28,7 +29,7 @@ def add_command(commands: options.Commands[argparse.ArgumentParser]) -> None:
     add = parser.add_argument
     add("proof", nargs="?", metavar="PROOF", help="a file that `prove` has written")
     add("--checkpoint", metavar="FILE", help="a checkpoint that you have kept")
-    add("--public", metavar="KEY", help="the public key that the checkpoint in the proof is signed with")
+    add("--public", metavar="KEY", help="the public key that the checkpoint is signed with")
     parser.set_defaults(run=run)
 
 
@@ -49,32 +50,41 @@ def _verified(given: argparse.Namespace) -> str:
         ProofRejected: it was not.
         InvalidValue: there is nothing to verify, or nothing to trust.
     """
-    kept = Checkpoint.parse(notes.read(given.checkpoint)) if given.checkpoint else None
     if given.proof is None:
-        return _whole(given, kept)
+        return _whole(given)
+    kept = Checkpoint.parse(notes.read(given.checkpoint)) if given.checkpoint else None
     text = notes.read(given.proof)
     if text.startswith("old "):
         return _growth(ConsistencyProof.parse(text), kept, given.public)
     return _inclusion(InclusionProof.parse(text), kept, given.public)
 
 
-def _whole(given: argparse.Namespace, kept: Checkpoint | None) -> str:
-    if kept is None:
+def _whole(given: argparse.Namespace) -> str:
+    if given.checkpoint is None:
         raise InvalidValue(
             "say what to verify: a PROOF, or the log against a --checkpoint that you have kept"
         )
+    kept = _signed(notes.read(given.checkpoint), given.public)
     log = options.decision_log(given)
     log.check(kept)
     return f"the {len(log.tree)} records of {log.origin} begin with the {kept.size} of the checkpoint"
 
 
 def _inclusion(proof: InclusionProof, kept: Checkpoint | None, public: str | None) -> str:
-    if kept is None and public is None:
+    if public is not None:
+        trusted = _signed(proof.note, public)
+    elif kept is not None:
+        trusted = kept
+    else:
         raise InvalidValue("say what to trust: a --checkpoint that you have kept, or a --public key")
-    trusted = _signed(proof.note, public) if kept is None else kept
+    record = repr(proof.leaf.decode(errors="replace"))
+    if kept not in (None, trusted):
+        raise ProofRejected(
+            f"{record} in {trusted.origin}",
+            "the signed checkpoint in the proof is not the one that was kept",
+        )
     proof.check(trusted)
-    record = proof.leaf.decode(errors="replace")
-    return f"{record!r} is record {proof.position + 1} of {trusted.size} in {trusted.origin}"
+    return f"{record} is record {proof.position + 1} of {trusted.size} in {trusted.origin}"
 
 
 def _growth(proof: ConsistencyProof, kept: Checkpoint | None, public: str | None) -> str:

@@ -120,6 +120,8 @@ class DecisionLog:
     def _known(self, checkpoint: Checkpoint) -> Checkpoint:
         """Return a checkpoint that is of this log, as its tree is."""
         what = f"the {checkpoint.size} records of {checkpoint.origin!r} as the beginning of {self.origin!r}"
+        if checkpoint.origin != self.origin:
+            raise ProofRejected(what, "that is another log")
         if checkpoint.size > len(self.tree):
             raise ProofRejected(what, f"it has only {len(self.tree)}")
         if self.tree.root(checkpoint.size) != checkpoint.root:
