@@ -282,6 +282,8 @@ class Line(BaseLine):
 class AsyncLine(BaseLine):
     """A connection whose answers a task waits for."""
 
+    _ready: asyncio.Future[None] | None = None
+
     @classmethod
     async def open(cls, url: str, timeout: float) -> Self:
         """Connect; raises what `Line.open` does."""
@@ -311,6 +313,26 @@ class AsyncLine(BaseLine):
             result: T = stop.value
             return result
 
+    def close(self) -> None:
+        """Close it; a task that waits for an answer learns of that."""
+        ready = self._ready
+        self._deaf()
+        super().close()
+        if ready is not None:
+            _wake(ready)
+
+    def forked(self) -> None:
+        """Let go of it in a forked child, where the loop is the parent's."""
+        self._ready = None
+        super().forked()
+
+    def _deaf(self) -> None:
+        """Wait for nothing more, before the number of the socket is another's."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            ready.get_loop().remove_reader(self._wire.socket)
+            ready.get_loop().remove_writer(self._wire.socket)
+
     async def _wait(self, answers: Generator[int, None, list[Any]]) -> list[Any]:
         loop, socket = asyncio.get_running_loop(), self._wire.socket
         while True:
@@ -319,16 +341,14 @@ class AsyncLine(BaseLine):
             except StopIteration as stop:
                 found: list[Any] = stop.value
                 return found
-            ready = loop.create_future()
+            ready = self._ready = loop.create_future()
             loop.add_reader(socket, _wake, ready)
             if events == _READ_WRITE:
                 loop.add_writer(socket, _wake, ready)
             try:
                 await ready
             finally:
-                loop.remove_reader(socket)
-                if events == _READ_WRITE:
-                    loop.remove_writer(socket)
+                self._deaf()
 
 
 def failure(results: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import decimal
 import threading
@@ -19,6 +20,7 @@ from ringfence.locks.guards.postgresql import PostgresGuard
 from ringfence.transactions import Outcome, Vote
 from ringfence.transactions.decisions.postgresql import PostgresDecisions
 from ringfence.transactions.participants.postgresql import PostgresParticipant, sql
+from ringfence.transactions.participants.postgresql.asynchronous import AsyncPostgresParticipant
 from ringfence.transactions.participants.postgresql.branch import BaseBranch
 
 from .databases import Database, read, write
@@ -352,3 +354,67 @@ def test_a_database_that_commits_without_the_disk_is_overruled(east: Database) -
             decisions._pool.give(line)
     finally:
         east.ask("ALTER DATABASE east RESET synchronous_commit")
+
+
+@SERVERS
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+def test_an_old_snapshot_shows_no_old_epoch(east: Database, isolation: str) -> None:
+    east.ask(f"ALTER DATABASE east SET default_transaction_isolation = '{isolation}'")
+    try:
+        with (
+            closing(PostgresParticipant(east.url)) as participant,
+            closing(participant.decision_store()) as decisions,
+        ):
+            decisions.begin_epoch("main")
+            write(participant.begin(GID), 1)
+            assert participant.decide(GID) is Outcome.COMMITTED
+            write(participant.begin(OTHER), 2)
+            decisions.begin_epoch("main")
+            with pytest.raises(Aborted) as error:
+                participant.decide(OTHER)
+            assert error.value.retryable
+            assert decisions.get(OTHER) is None
+        assert east.value() == 1
+    finally:
+        east.ask("ALTER DATABASE east RESET default_transaction_isolation")
+
+
+@SERVERS
+async def test_two_tasks_at_once_are_told_so(east: Database) -> None:
+    participant = AsyncPostgresParticipant(east.url)
+    branch = await participant.begin(GID)
+    await branch.execute("INSERT INTO kept VALUES (1, 1)")
+    both = [branch.execute("SELECT pg_sleep(0.2)"), branch.execute("SELECT 1")]
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert (first, type(second)) == ([("",)], InvalidValue)
+    waiting = asyncio.ensure_future(branch.execute("SELECT pg_sleep(0.2)"))
+    await asyncio.sleep(0)
+    with pytest.raises(InvalidValue, match=GID):
+        await participant.one_phase(GID)
+    await waiting
+    await participant.one_phase(GID)
+    await participant.close()
+    assert east.value() == 1
+
+
+@SERVERS
+async def test_a_task_learns_that_its_branch_was_rolled_back(east: Database) -> None:
+    participant = AsyncPostgresParticipant(east.url)
+    branch = await participant.begin(GID)
+    waiting = asyncio.ensure_future(branch.execute("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0)
+    await participant.rollback(GID)
+    with pytest.raises(Aborted):
+        await asyncio.wait_for(waiting, 30)
+    await participant.close()
+
+
+@SERVERS
+def test_a_gid_that_was_used_before_is_refused(participant: PostgresParticipant) -> None:
+    for value in (1, 2):
+        write(participant.begin(GID), value)
+        if value == 1:
+            participant.prepare(GID)
+            participant.commit(GID)
+    with pytest.raises(Aborted, match="was used before"):
+        participant.prepare(GID)

@@ -72,10 +72,15 @@ class DecisionSql(NamedTuple):
         )
 
     def mark(self, gid: Gid) -> Statement:
-        """Put "committed" in the transaction that is open; it fails when the epoch is stale or an abort stands."""
+        """Put "committed" in the transaction that is open; it fails when the epoch is stale or an abort stands.
+
+        A transaction that sees an old snapshot locks the row of the epoch, which fails if that has changed since.
+        """
+        epoch = f"SELECT epoch FROM {self.epoch} WHERE name = $2"
         return statement(
             f"INSERT INTO {self.decision} AS d VALUES ($1, CASE WHEN $3 = "
-            f"(SELECT epoch FROM {self.epoch} WHERE name = $2) THEN 'committed' END) "
+            "CASE current_setting('transaction_isolation') WHEN 'read committed' "
+            f"THEN ({epoch}) ELSE ({epoch} FOR SHARE) END THEN 'committed' END) "
             "ON CONFLICT (gid) DO UPDATE SET outcome = CASE d.outcome WHEN 'committed' THEN 'committed' END",
             str(gid),
             gid.name,

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ringfence._postgresql.line import BaseLine, failure
 from ringfence._postgresql.statement import Statement
-from ringfence.errors import Aborted, OutcomeUnknown
+from ringfence.errors import Aborted, InvalidValue, OutcomeUnknown
 from ringfence.protocol import Call, Effects, arun, run
 from ringfence.transactions.participants.postgresql.errors import conflict, parsed_anew
 from ringfence.transactions.participants.postgresql.sql import may_only_read
@@ -43,6 +43,7 @@ class BaseBranch:
         gid: the transaction.
         wrote: it changed something, or ran a statement that can.
         prepared: its work is prepared.
+        busy: a statement is under way.
     """
 
     def __init__(self, gid: str, line: BaseLine, sql: BranchSql) -> None:
@@ -55,6 +56,7 @@ class BaseBranch:
         self.failed: BaseException | None = None
         self.begun = False
         self.over = False
+        self.busy = False
         self._later: list[Statement] = []
 
     def execute_later(self, sql: str, parameters: Parameters = ()) -> None:
@@ -90,6 +92,17 @@ class BaseBranch:
         if self.over or self.line.closed:
             raise Aborted(self.gid, "its branch is over, or of the process that this one was forked from")
 
+    def refuse_busy(self) -> None:
+        """Refuse a second thread or task.
+
+        Raises:
+            InvalidValue: a statement is under way; its answer could be taken for another's.
+        """
+        if self.busy:
+            raise InvalidValue(
+                f"two threads or tasks use the branch of {self.gid} at once; let one wait for the other"
+            )
+
     def ending(self, *statements: Statement) -> list[Statement]:
         """What ends the transaction, behind all that is to be sent before it."""
         return [*self._before(), *(self.sql.raise_mark(*guard) for guard in self.guards.items()), *statements]
@@ -115,7 +128,9 @@ class BaseBranch:
         return self._run(sql, lambda: [self.line.statement(sql, row) for row in rows])
 
     def _run(self, sql: str, make: Any) -> Effects[Result]:
+        self.refuse_busy()
         self.refuse_failed()
+        self.busy = True
         try:
             reads = may_only_read(sql)
             statements = make()
@@ -125,6 +140,8 @@ class BaseBranch:
         except BaseException as error:
             self.failed = error
             raise
+        finally:
+            self.busy = False
         return found
 
     def _ask(self, statements: list[Statement], reads: bool, found: Result) -> Effects[Result]:

@@ -133,6 +133,7 @@ class Phases(PreparedWork):
 
     def _end(self, branch: BaseBranch, statements: list[Statement], tag: str) -> Effects[None]:
         """Send what ends a branch; where the server does not answer with `tag`, give the branch up and say why."""
+        branch.refuse_busy()
         try:
             branch.refuse_failed()
             results = yield Call(branch.line, "ask", (branch.ending(*statements), self._patience))
@@ -163,7 +164,11 @@ class Phases(PreparedWork):
         if violates(error, "ringfence_guard", _NULL):
             return (yield from self._stale_fence(branch))
         if violates(error, "ringfence_branch", _DUPLICATE):
-            return Aborted(branch.gid, "it was settled as aborted before it committed")
+            return Aborted(
+                branch.gid,
+                "its gid was used before, or it was settled as aborted before it committed; share one decision "
+                "store, or take other names",
+            )
         if violates(error, "ringfence_decision", _NULL):
             return _Overruled()
         return refused(branch.gid, error)
