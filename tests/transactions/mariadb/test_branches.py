@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 
 import pymysql
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from ringfence.errors import Aborted, BackendUnavailable, InvalidType, InvalidValue
 from ringfence.transactions import Outcome, TransactionManager, Vote
 from ringfence.transactions.participants import from_url
-from ringfence.transactions.participants.mariadb import MariaParticipant
+from ringfence.transactions.participants.mariadb import AsyncMariaParticipant, MariaParticipant
 from ringfence.transactions.participants.mariadb.statements import is_read
 
 from .databases import Databases, name_of, put
@@ -290,3 +291,62 @@ def _in_child(participant: MariaParticipant, inherited: object) -> int:
     settled = participant.settled("child.1.1")
     participant.close()
     return 0 if settled is Outcome.COMMITTED else 3
+
+
+async def test_two_tasks_at_once_are_told_so(databases: Databases, url: str) -> None:
+    participant = AsyncMariaParticipant(url)
+    branch = await participant.begin(GID)
+    await branch.execute("INSERT INTO item VALUES (1, 1)")
+    both = [branch.execute("SELECT SLEEP(0.2)"), branch.execute("SELECT 1")]
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert (first, type(second)) == ([(0,)], InvalidValue)
+    waiting = asyncio.ensure_future(branch.execute("SELECT SLEEP(0.2)"))
+    await asyncio.sleep(0)
+    with pytest.raises(InvalidValue, match=GID):
+        await participant.one_phase(GID)
+    await waiting
+    await participant.one_phase(GID)
+    await participant.close()
+    assert databases.value(url) == 1
+
+
+def test_rows_of_branches_are_kept_for_a_day(databases: Databases, url: str) -> None:
+    with closing(MariaParticipant(url)) as first, closing(MariaParticipant(url)) as second:
+        put(first.begin(GID), 1)
+        first.prepare(GID)
+        assert second.recover() == [GID]
+        first.commit(GID)
+        databases.ask(name_of(url), "UPDATE ringfence_branch SET at = NOW() - INTERVAL 23 HOUR")
+        first.recover()
+        second.commit(GID)
+        databases.ask(name_of(url), "UPDATE ringfence_branch SET at = NOW() - INTERVAL 25 HOUR")
+        first.recover()
+        assert databases.ask(name_of(url), "SELECT * FROM ringfence_branch") == []
+
+
+def test_of_two_that_make_a_mark_first_one_may_be_tried_again(
+    databases: Databases, url: str, participant: MariaParticipant
+) -> None:
+    databases.ask("", "SET GLOBAL TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    try:
+        put(participant.begin(GID), 1)
+    finally:
+        databases.ask("", "SET GLOBAL TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    participant.guard(GID, "report", 7)
+    row = "INSERT INTO ringfence_guard VALUES ('report', 3)"
+    with pytest.raises(Aborted) as error:
+        prepare_behind(participant, lambda: databases.ask(name_of(url), row))
+    assert error.value.retryable
+    participant.rollback(GID)
+
+
+def prepare_behind(participant: MariaParticipant, other: Callable[[], object]) -> None:
+    """Prepare, while somebody else does something once the marks were read."""
+    steps = participant.preparing(GID)
+    value = None
+    with suppress(StopIteration):
+        while True:
+            effect = steps.send(value)
+            value = getattr(effect.target, effect.operation)(*effect.args)
+            if b"FOR UPDATE" in b"".join(request.encoded() for request in effect.args[0]):
+                other()

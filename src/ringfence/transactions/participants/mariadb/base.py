@@ -228,6 +228,7 @@ class BaseParticipant(Generic[B]):
         return branch if branch is not None and branch.process == os.getpid() else None
 
     def _refuse(self, branch: B) -> None:
+        branch.refuse_busy()
         branch.refuse_failed()
         if branch.state is not State.OPEN:
             raise Aborted(branch.gid, "its work was given up")
@@ -272,7 +273,9 @@ class BaseParticipant(Generic[B]):
         [reply] = yield from branch.ask([statement(sql)], self.database.patience)
         if not isinstance(reply, Answer):
             raise Aborted(
-                branch.gid, f"its fences could not be checked: {reply}", is_conflict(reply)
+                branch.gid,
+                f"its fences could not be checked: {reply}",
+                is_conflict(reply) or code(reply) == STANDS,
             ) from reply
         return reply
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ringfence._mysql.frames import Request, statement
 from ringfence._mysql.session import Answer, Reply
-from ringfence.errors import Aborted, BackendUnavailable
+from ringfence.errors import Aborted, BackendUnavailable, InvalidValue
 from ringfence.protocol import Call, Effects, arun, run
 from ringfence.transactions.participants.mariadb.failures import is_conflict
 from ringfence.transactions.participants.mariadb.statements import is_read
@@ -48,6 +48,7 @@ class BaseBranch:
         session: where it runs; None before its first statement.
         state: how far it has come.
         failed: the error of a statement.
+        busy: a statement is under way.
         fences: the fences of leases that must not be stale when it commits, by resource.
     """
 
@@ -59,6 +60,7 @@ class BaseBranch:
         self.session: Any = None
         self.state = State.OPEN
         self.failed: BaseException | None = None
+        self.busy = False
         self.fences: dict[str, int] = {}
         self._sessions = sessions
         self._started = False
@@ -73,6 +75,17 @@ class BaseBranch:
         if self.failed is not None:
             retryable = isinstance(self.failed, Aborted) and self.failed.retryable
             raise Aborted(self.gid, f"a statement failed: {self.failed}", retryable) from self.failed
+
+    def refuse_busy(self) -> None:
+        """Refuse a second thread or task.
+
+        Raises:
+            InvalidValue: a statement is under way; its answer could be taken for another's.
+        """
+        if self.busy:
+            raise InvalidValue(
+                f"two threads or tasks use the branch of {self.gid} at once; let one wait for the other"
+            )
 
     def connect(self) -> Effects[None]:
         """Take a session, if there is none yet."""
@@ -100,13 +113,17 @@ class BaseBranch:
         return (yield from self._failing(self._many(sql, rows)))
 
     def _failing(self, steps: Effects[Result]) -> Effects[Result]:
+        self.refuse_busy()
         self._refuse_over()
         self.refuse_failed()
+        self.busy = True
         try:
             return (yield from steps)
         except BaseException as error:
             self.failed = error
             raise
+        finally:
+            self.busy = False
 
     def _one(self, sql: str, parameters: Any) -> Effects[Result]:
         reads = is_read(sql)

@@ -29,8 +29,8 @@ from ringfence.transactions.participants.mariadb.xid import gid_of, xid
 _PAUSE = 0.02
 _AT_ONCE = 200
 _UNCOMMITTED = statement("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
-_KEEP_ROWS = "10 MINUTE"
-"""How long rows of branches are kept: longer than a recovery goes on with branches that it saw prepared."""
+_KEEP_ROWS = "1 DAY"
+"""How long after they were prepared rows are kept: longer than a branch waits for a recovery that saw it."""
 _OLD = f"SELECT gid FROM ringfence_branch WHERE at < NOW() - INTERVAL {_KEEP_ROWS} LIMIT 1000"
 
 
