@@ -195,6 +195,26 @@ async def test_recovering_another_name_does_not_fence_off_who_runs_under_the_own
     assert values(stores) == [1, 1]
 
 
+async def test_a_store_that_cannot_be_closed_keeps_no_other_open() -> None:
+    closed: list[str] = []
+
+    class Decisions(MemoryDecisions):
+        def close(self) -> None:
+            closed.append("decisions")
+
+    class Closing(Native):
+        async def close(self) -> None:
+            closed.append("east" if self is stores["east"] else "west")
+            raise StoreError("gone")
+
+    stores: dict[str, Any] = {name: Closing() for name in NAMES}
+    tm = TransactionManager(Decisions(), stores)
+    with pytest.raises(StoreError, match="gone"):
+        await tm.close()
+    assert closed == ["east", "west", "decisions"]
+    await tm.close()
+
+
 async def test_why_a_round_failed_is_said_and_closing_stops_it() -> None:
     decisions = MemoryDecisions()
 

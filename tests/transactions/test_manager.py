@@ -93,6 +93,24 @@ def test_a_gid_that_was_not_given_out_yet_is_not_aborted_in_advance(tm: Transact
     assert tm.outcome(move(tm, 10)) == "committed"
 
 
+def test_a_store_that_cannot_be_closed_keeps_no_other_open() -> None:
+    closed: list[str] = []
+
+    class Closing(MemoryParticipant):
+        def close(self) -> None:
+            closed.append("east" if self is stores["east"] else "west")
+            raise StoreError("of another thread")
+
+    class Decisions(MemoryDecisions):
+        def close(self) -> None:
+            closed.append("decisions")
+
+    stores = {"east": Closing(), "west": Closing()}
+    with pytest.raises(StoreError, match="of another thread"):
+        TransactionManager(Decisions(), stores).close()
+    assert closed == ["east", "west", "decisions"]
+
+
 def test_an_exception_rolls_back(tm: TransactionManager) -> None:
     tx = tm.transaction()
     with pytest.raises(ZeroDivisionError), tx:

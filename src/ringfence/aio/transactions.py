@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from random import Random
 from types import TracebackType
@@ -138,16 +139,20 @@ class TransactionManager:
         return await arun(self._coordinator.outcome(gid))
 
     async def close(self) -> None:
-        """Finish what is decided, roll back open transactions, close the stores. Closing twice is harmless."""
+        """Finish what is decided, roll back open transactions, close the stores. Closing twice is harmless.
+
+        One that cannot be closed keeps none of the others open; its error is raised when all were closed.
+        """
         if self._threads.closed:
             return
-        for worker in self._workers:
-            await worker.stop()
-        if self._finisher is not None:
-            await self._finisher.close()
-        for store in (*self.participants.values(), self.decisions):
-            await store.close()
-        self._threads.close()
+        async with AsyncExitStack() as closing:
+            closing.callback(self._threads.close)
+            for store in (self.decisions, *reversed(self.participants.values())):
+                closing.push_async_callback(store.close)
+            if self._finisher is not None:
+                closing.push_async_callback(self._finisher.close)
+            for worker in self._workers:
+                closing.push_async_callback(worker.stop)
 
     async def __aenter__(self) -> TransactionManager:
         return self

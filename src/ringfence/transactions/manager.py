@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from random import Random
 from types import TracebackType
@@ -166,14 +167,18 @@ class TransactionManager:
         return self.decisions.forget(gid)
 
     def close(self) -> None:
-        """Finish what is decided, roll back open transactions, close the stores. Closing twice is harmless."""
-        for worker in self._workers:
-            worker.stop()
-        if self._finisher is not None:
-            self._finisher.close()
-        for participant in self.participants.values():
-            participant.close()
-        self.decisions.close()
+        """Finish what is decided, roll back open transactions, close the stores. Closing twice is harmless.
+
+        One that cannot be closed keeps none of the others open; its error is raised when all were closed.
+        """
+        with ExitStack() as closing:
+            closing.callback(self.decisions.close)
+            for participant in reversed(self.participants.values()):
+                closing.callback(participant.close)
+            if self._finisher is not None:
+                closing.callback(self._finisher.close)
+            for worker in self._workers:
+                closing.callback(worker.stop)
 
     def __enter__(self) -> TransactionManager:
         return self
