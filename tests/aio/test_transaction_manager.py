@@ -215,6 +215,34 @@ async def test_a_store_that_cannot_be_closed_keeps_no_other_open() -> None:
     await tm.close()
 
 
+async def test_errors_that_nobody_expected_end_no_recovery() -> None:
+    stores = native()
+    failures = [ZeroDivisionError("a bug")]
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: reported.append(str(context["exception"]))
+    )
+    recover = stores["east"].recover
+
+    async def faulty(prefix: str = "") -> Any:
+        if failures:
+            raise failures.pop()
+        return await recover(prefix)
+
+    def seen(_: Recovery) -> None:
+        raise ZeroDivisionError("in seen")
+
+    stores["east"].recover = faulty
+    async with TransactionManager(MemoryDecisions(), stores) as tm:
+        worker = tm.recover_forever(0.01, seen)
+        async with asyncio.timeout(PATIENCE):
+            while worker.rounds < 3:
+                await asyncio.sleep(0.01)
+        await worker.stop()
+        assert str(worker.error) == "in seen"
+    assert reported[:3] == ["a bug", "in seen", "in seen"]
+
+
 async def test_why_a_round_failed_is_said_and_closing_stops_it() -> None:
     decisions = MemoryDecisions()
 

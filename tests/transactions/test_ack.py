@@ -75,7 +75,9 @@ def test_who_does_not_answer_is_told_again() -> None:
 
 
 @pytest.mark.parametrize("failure", [StoreError("gone"), ZeroDivisionError("a bug")])
-def test_what_cannot_be_told_is_left_to_recovery(failure: Exception) -> None:
+def test_what_cannot_be_told_is_left_to_recovery(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
     east, west = Held(), Held()
     decisions = MemoryDecisions()
     west.failures += [failure] * (1 + len(list(pauses(DEFAULT.commit))))
@@ -83,6 +85,7 @@ def test_what_cannot_be_told_is_left_to_recovery(failure: Exception) -> None:
         gid = transfer(tm)
         let(east, west)
     assert west.recover() == [gid]
+    assert reported == ([] if isinstance(failure, StoreError) else [failure])
     west.failures.clear()
     with TransactionManager(decisions, {"east": east, "west": west}) as tm:
         assert tm.recover().committed == 1

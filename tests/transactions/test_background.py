@@ -6,6 +6,7 @@ import pytest
 
 from ringfence.errors import InvalidValue, StoreError
 from ringfence.transactions import Outcome, Recovery, TransactionManager
+from ringfence.transactions.background import RecoveryWorker
 from ringfence.transactions.decisions.memory import MemoryDecisions
 from ringfence.transactions.participants.memory import MemoryParticipant
 
@@ -87,6 +88,67 @@ def test_why_a_round_failed_is_said(decisions: MemoryDecisions) -> None:
         worker.stop()
         assert str(worker.error) == "gone"
         assert (worker.rounds, worker.last) == (1, None)
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The errors that would have ended a thread."""
+    found: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: found.append(str(args.exc_value)))
+    return found
+
+
+def test_an_error_of_who_is_shown_the_rounds_ends_none_of_them(
+    decisions: MemoryDecisions, reported: list[str]
+) -> None:
+    shown = threading.Semaphore(0)
+
+    def seen(_: Recovery) -> None:
+        shown.release()
+        raise ZeroDivisionError("in seen")
+
+    with TransactionManager(decisions, {"east": MemoryParticipant()}) as tm:
+        worker = tm.recover_forever(0.01, seen)
+        assert all(shown.acquire(timeout=PATIENCE) for _ in range(2))
+        worker.stop()
+        assert str(worker.error) == "in seen"
+        assert reported[:2] == ["in seen"] * 2
+
+
+def test_an_error_that_nobody_expected_is_made_up_for(
+    decisions: MemoryDecisions, reported: list[str]
+) -> None:
+    failures = [ZeroDivisionError("a bug")]
+
+    class Faulty(MemoryParticipant):
+        def recover(self, prefix: str = "") -> list[str]:
+            if failures:
+                raise failures.pop()
+            return super().recover(prefix)
+
+    shown = threading.Event()
+    with TransactionManager(decisions, {"east": Faulty()}) as tm:
+        tm.recover_forever(0.01, lambda _: shown.set())
+        assert shown.wait(PATIENCE)
+    assert reported == ["a bug"]
+
+
+def test_who_is_shown_the_rounds_may_stop_them(decisions: MemoryDecisions) -> None:
+    stopped = threading.Event()
+    worker: list[RecoveryWorker] = []
+    created = threading.Event()
+
+    def seen(_: Recovery) -> None:
+        assert created.wait(PATIENCE)
+        worker[0].stop()
+        stopped.set()
+
+    with TransactionManager(decisions, {"east": MemoryParticipant()}) as tm:
+        worker.append(tm.recover_forever(0.0, seen))
+        created.set()
+        assert stopped.wait(PATIENCE)
+        worker[0].stop()
+        assert (worker[0].rounds, worker[0].error) == (1, None)
 
 
 def test_closing_the_manager_stops_it(decisions: MemoryDecisions) -> None:

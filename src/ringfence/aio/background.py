@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
+from ringfence.aio.locks import report
 from ringfence.errors import RingfenceError
 from ringfence.transactions.background import AT_ONCE, Decided
 from ringfence.transactions.recovery import Recovery
@@ -16,7 +17,8 @@ from ringfence.transactions.two_phase import Enlisted
 class RecoveryWorker:
     """Recovers in a task, at once and then every few seconds, until it is stopped; leaving `async with` stops it.
 
-    A round that cannot reach a store is made up for by the next one.
+    A round that cannot reach a store is made up for by the next one. Errors that are not the package's own, and those
+    of `seen`, go to the loop's exception handler too.
 
     Args:
         recover: one round.
@@ -26,7 +28,7 @@ class RecoveryWorker:
     Attributes:
         rounds: how many have ended.
         last: what the last round did; None before the first one has ended, or when that one failed.
-        error: why the last round failed, if it did.
+        error: why the last round failed, or `seen` after it, if one did.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class RecoveryWorker:
     ) -> None:
         self.rounds = 0
         self.last: Recovery | None = None
-        self.error: RingfenceError | None = None
+        self.error: Exception | None = None
         self._recover = recover
         self._every = every
         self._seen = seen
@@ -63,11 +65,20 @@ class RecoveryWorker:
     async def _round(self) -> None:
         try:
             self.last, self.error = await self._recover(), None
-        except RingfenceError as error:
+        except Exception as error:
             self.last, self.error = None, error
+            if not isinstance(error, RingfenceError):
+                report("a round of recovery failed; the next one makes up for it", error)
         self.rounds += 1
         if self.last is not None:
-            self._seen(self.last)
+            self._show(self.last)
+
+    def _show(self, done: Recovery) -> None:
+        try:
+            self._seen(done)
+        except Exception as error:
+            self.error = error
+            report("what is called with each recovery failed", error)
 
 
 class Finisher:
@@ -96,5 +107,9 @@ class Finisher:
     async def _work(self) -> None:
         while self._waiting:
             some, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            with suppress(Exception):  # recovery will meet what failed here, and say so
+            try:
                 await self._finish(some)
+            except RingfenceError:
+                pass  # recovery will meet what failed here, and say so
+            except Exception as error:
+                report("the second phase of decided transactions failed; recovery makes up for it", error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import math
 import queue
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ringfence._core.leases import LeaseTable, new_owner
 from ringfence._forks import tell_of_forks
+from ringfence._report import report
 from ringfence.errors import StoreError
 from ringfence.locks import at_once
 from ringfence.locks.acquire import Granted, acquire, release, withdraw
@@ -326,13 +326,6 @@ def stop(alarm: Alarm, due: queue.SimpleQueue[list[Claim]]) -> None:
     """Let the threads of a session end."""
     alarm.stop()
     due.put([])
-
-
-def report() -> None:
-    """Report the exception under way as one that ended a thread."""
-    kind, error, trace = sys.exc_info()
-    assert kind is not None
-    threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))
 
 
 def told(session: weakref.ref[Session], claims: Sequence[Claim] | None) -> None:

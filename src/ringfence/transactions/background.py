@@ -5,9 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from types import TracebackType
 
+from ringfence._report import report
 from ringfence.errors import RingfenceError
 from ringfence.transactions.recovery import Recovery
 from ringfence.transactions.two_phase import Enlisted
@@ -25,7 +25,8 @@ AT_ONCE = 100
 class RecoveryWorker:
     """Recovers in a thread, at once and then every few seconds, until it is stopped; leaving a `with` block stops it.
 
-    A round that cannot reach a store is made up for by the next one.
+    A round that cannot reach a store is made up for by the next one. Errors that are not the package's own, and those
+    of `seen`, go to `threading.excepthook` too.
 
     Args:
         recover: one round.
@@ -35,7 +36,7 @@ class RecoveryWorker:
     Attributes:
         rounds: how many have ended.
         last: what the last round did; None before the first one has ended, or when that one failed.
-        error: why the last round failed, if it did.
+        error: why the last round failed, or `seen` after it, if one did.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class RecoveryWorker:
     ) -> None:
         self.rounds = 0
         self.last: Recovery | None = None
-        self.error: RingfenceError | None = None
+        self.error: Exception | None = None
         self._recover = recover
         self._every = every
         self._seen = seen
@@ -52,9 +53,10 @@ class RecoveryWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it when its round has ended. Stopping twice is harmless."""
+        """End it when its round has ended; `seen` may stop it too. Stopping twice is harmless."""
         self._stopped.set()
-        self._thread.join()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def __enter__(self) -> RecoveryWorker:
         return self
@@ -72,11 +74,20 @@ class RecoveryWorker:
     def _round(self) -> None:
         try:
             self.last, self.error = self._recover(), None
-        except RingfenceError as error:
+        except Exception as error:
             self.last, self.error = None, error
+            if not isinstance(error, RingfenceError):
+                report()
         self.rounds += 1
         if self.last is not None:
-            self._seen(self.last)
+            self._show(self.last)
+
+    def _show(self, done: Recovery) -> None:
+        try:
+            self._seen(done)
+        except Exception as error:
+            self.error = error
+            report()
 
 
 class Finisher:
@@ -108,8 +119,12 @@ class Finisher:
             if first is None:
                 return
             more = list(self._at_hand())
-            with suppress(Exception):  # recovery will meet what failed here, and say so
+            try:
                 self._finish([first, *(decided for decided in more if decided is not None)])
+            except RingfenceError:
+                pass  # recovery will meet what failed here, and say so
+            except Exception:
+                report()
             if None in more:
                 return
 

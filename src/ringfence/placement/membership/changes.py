@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, Self, TypeAlias
 
+from ringfence._report import report
 from ringfence.errors import InvalidType
 from ringfence.placement.protocol import Diff, Placement
 
@@ -124,10 +124,3 @@ def _call(callback: Callback, old: Placement, new: Placement, diff: Diff) -> Non
         callback(old, new, diff)
     except Exception:
         report()
-
-
-def report() -> None:
-    """Report the exception under way as one that ended a thread."""
-    kind, error, trace = sys.exc_info()
-    assert kind is not None
-    threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from ringfence._report import report
 from ringfence.errors import InvalidType, StoreDamaged, StoreError
-from ringfence.placement.membership.changes import report
 from ringfence.placement.membership.sources import Entry, Registry, Standing
 from ringfence.placement.node import Node
 
