@@ -243,6 +243,20 @@ async def test_errors_that_nobody_expected_end_no_recovery() -> None:
     assert reported[:3] == ["a bug", "in seen", "in seen"]
 
 
+async def test_decisions_that_wait_for_a_branch_do_not_keep_it_from_ending(tmp_path: Path) -> None:
+    file = f"sqlite:///{tmp_path}/both.db"
+    async with TransactionManager(file, {"east": file}, timeout=PATIENCE) as tm:
+        async with tm.transaction() as tx:
+            await tx["east"].execute("CREATE TABLE account (balance)")
+            decisions = [
+                asyncio.ensure_future(tm.decisions.put_if_absent(f"main.1.{number}", Outcome.ABORTED))
+                for number in range(10, 20)
+            ]
+            await asyncio.sleep(0)
+            await tx["east"].execute("INSERT INTO account VALUES (100)")
+        assert await asyncio.gather(*decisions) == [Outcome.ABORTED] * 10
+
+
 async def test_why_a_round_failed_is_said_and_closing_stops_it() -> None:
     decisions = MemoryDecisions()
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from ringfence.aio.background import Finisher, RecoveryWorker
-from ringfence.aio.threads import Threaded, Threads, threaded, to_the_end
+from ringfence.aio.threads import Threaded, ThreadedDecisions, Threads, threaded, to_the_end
 from ringfence.errors import InvalidValue, StoreTimeout
 from ringfence.protocol import Effects, arun
 from ringfence.transactions import decisions as decision_stores
@@ -72,7 +72,7 @@ class TransactionManager:
             participant_stores.aio_from_url,
         )
         self._threads = Threads()
-        self.decisions = threaded(opened, self._threads)
+        self.decisions = threaded(opened, self._threads, ThreadedDecisions)
         self.participants = {branch: threaded(store, self._threads) for branch, store in found.items()}
         self._coordinator = Coordinator(name, self.decisions, self.participants, timeouts)
         self.ack = ack
