@@ -14,6 +14,7 @@ import pymysql
 import pytest
 
 from ringfence.errors import Aborted, BackendUnavailable, InvalidType, InvalidValue
+from ringfence.protocol import Call
 from ringfence.transactions import Outcome, TransactionManager, Vote
 from ringfence.transactions.participants import from_url
 from ringfence.transactions.participants.mariadb import AsyncMariaParticipant, MariaParticipant
@@ -347,6 +348,7 @@ def prepare_behind(participant: MariaParticipant, other: Callable[[], object]) -
     with suppress(StopIteration):
         while True:
             effect = steps.send(value)
+            assert isinstance(effect, Call)
             value = getattr(effect.target, effect.operation)(*effect.args)
             if b"FOR UPDATE" in b"".join(request.encoded() for request in effect.args[0]):
                 other()
