@@ -110,6 +110,29 @@ def where(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def store(url: str) -> tuple[object, ...]:
+    """Return what is equal for two URLs that are written differently and name one store."""
+    parts = urlsplit(url)
+    if parts.scheme == SENTINEL:
+        name, _, db = parts.path.strip("/").partition("/")
+        return SENTINEL, _addresses(parts.netloc, _SENTINEL_PORT), name, _db(db)
+    if parts.scheme in CLUSTER:
+        return CLUSTER, _addresses(parts.netloc, _PORT)
+    given = dict(parse_qsl(parts.query)).get("db")
+    if parts.scheme == "unix":
+        return "unix", parts.path, _db(given)
+    return "redis", _addresses(parts.netloc, _PORT), _db(given or parts.path.strip("/"))
+
+
+def _db(said: str | None) -> int:
+    return int(said) if said and said.isdecimal() else 0  # what is no number redis-py takes for 0
+
+
+def _addresses(netloc: str, port: int) -> tuple[str, ...]:
+    found = [urlsplit(f"//{host}") for host in netloc.rpartition("@")[2].split(",")]
+    return tuple(sorted(address(part.hostname or "localhost", part.port or port) for part in found))
+
+
 @contextmanager
 def translating(place: str, sent: bool = False) -> Iterator[None]:
     """Translate what redis-py raises into our errors.

@@ -138,7 +138,7 @@ class Laws:
             participant.begin(ONE).set("x", 1)
             again = self._request(participant, "prepare", ONE)
             assert run_again(participant, again) == [b"yes"]
-            assert run_again(participant, again) == [b"yes"]
+            assert run_again(participant, again) == [b"over", b"prepared"]
             participant.commit(ONE)
             assert run_again(participant, again) == [b"over", b"committed"]
             self.staged(participant, TWO, value=2)
@@ -154,8 +154,20 @@ class Laws:
             participant.one_phase(ONE)
             participant.begin(TWO).set("x", 2)
             participant.one_phase(TWO)
-            assert participant.site.server.evaluate(*sent.requests[0]) == [b"yes"]
+            assert participant.site.server.evaluate(*sent.requests[0]) == [b"over", b"committed"]
             assert self.ask("GET", "x") == b"2"
+
+    def test_other_work_of_a_gid_that_was_used_before_is_refused(self) -> None:
+        for end in ("prepare", "one_phase"):
+            with self.opened() as participant, self.opened_again(participant) as other:
+                for opened, key in ((participant, "x"), (other, "y")):
+                    opened.begin(ONE).set(key, 1)
+                getattr(participant, end)(ONE)
+                error = refused(Aborted, getattr(other, end), ONE)
+                assert "two names" in str(error)
+                assert self.ask("EXISTS", "y") == 0
+                participant.commit(ONE)
+                assert self.ask("MGET", "x", "y") == [b"1", None]
 
     def test_what_was_ended_otherwise_by_hand_is_told(self) -> None:
         with self.opened() as participant:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ringfence.errors import Aborted, FenceRejected, InvalidType, InvalidValue, StoreError
@@ -16,10 +19,15 @@ from ringfence.testing.servers.redis import Redis
 from ringfence.transactions import TransactionManager
 from ringfence.transactions import participants as participant_stores
 from ringfence.transactions.participants.redis import RedisBranch, RedisParticipant
+from ringfence.transactions.participants.redis.keys import encoded
 
 pytestmark = pytest.mark.servers
 
 GID = "main.1.1"
+
+
+class Colour(StrEnum):
+    RED = "red"
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +131,20 @@ def test_values_are_what_redis_keeps(branch: RedisBranch, value: Any, error: typ
         branch.set("k", value)
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (np.float64(0.1), b"0.1"),
+        (HTTPStatus.OK, b"200"),
+        (np.str_("text"), b"text"),
+        (Colour.RED, b"red"),
+        (2**70, b"1180591620717411303424"),
+    ],
+)
+def test_subclasses_are_kept_as_the_numbers_and_texts_that_they_are(value: Any, kept: bytes) -> None:
+    assert encoded(value) == kept
+
+
 def test_a_branch_that_was_prepared_takes_no_more(participant: RedisParticipant, branch: RedisBranch) -> None:
     branch.set("k", 1)
     participant.prepare(GID)
@@ -173,6 +195,31 @@ def test_a_url_opens_it(server: Redis, tmp_path: Path) -> None:
         assert isinstance(opened, RedisParticipant)
     with pytest.raises(InvalidValue, match="same store"):
         TransactionManager(f"sqlite:///{tmp_path}/d.db", {"east": server.url, "west": server.url})
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "same"),
+    [
+        ("redis://host", "redis://HOST:6379/0", True),
+        ("redis://host/", "rediss://user:secret@host/0?db=0", True),
+        ("redis://", "redis://localhost", True),
+        ("redis://host/1", "redis://host?db=1", True),
+        ("redis://host/name", "redis://host", True),
+        ("redis://host/2?db=1", "redis://host/1", True),
+        ("redis://host?db=1", "redis://host?db=2", False),
+        ("redis://host", "redis://host:6380", False),
+        ("unix:///run/redis", "unix:///run/redis?db=0", True),
+        ("unix:///run/redis", "unix:///run/redis?db=1", False),
+        ("redis+sentinel://a:26379,b/main", "redis+sentinel://b:26379,a/main/0", True),
+        ("redis+sentinel://a/main", "redis+sentinel://a/main/1", False),
+        ("redis+cluster://a,b:6379?tag=t", "rediss+cluster://b,a?tag=t", True),
+        ("redis+cluster://a?tag=t", "redis+cluster://a?tag=u", False),
+    ],
+)
+def test_urls_of_one_store_are_known_as_such(url: str, other: str, same: bool) -> None:
+    one, two = RedisParticipant(url), RedisParticipant(other)
+    with closing(one), closing(two):
+        assert (one.place == two.place) is same
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ RULES = {
         ("redis.call('SET', DONE, outcome, 'PX', ARGV[2])", ""),
         "test_a_prepare_that_comes_after_the_rollback_is_refused",
     ),
-    "a second prepare is known as one": (
-        ("if redis.call('EXISTS', STAGE) == 1 then return {'yes'} end", ""),
+    "a second prepare is refused": (
+        ("if redis.call('EXISTS', STAGE) == 1 then return {'over', 'prepared'} end", ""),
         "test_a_request_that_is_delivered_twice_changes_nothing_the_second_time",
     ),
     "what was carried out is staged no more": (
@@ -69,8 +69,8 @@ RULES = {
         ("do redis.call('HDEL', HELD, key) end", "do end"),
         "test_nothing_is_left_of_a_transaction_that_is_over",
     ),
-    "a second one-phase commit is known as one": (
-        ("if redis.call('GETBIT', SETTLED, bit) == 1 then return {'yes'} end", ""),
+    "a second one-phase commit is refused": (
+        ("if redis.call('GETBIT', SETTLED, bit) == 1 then return {'over', 'committed'} end", ""),
         "test_a_one_phase_commit_that_is_delivered_twice_changes_nothing_the_second_time",
     ),
     "what was settled as aborted never commits": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ringfence import _redis
 from ringfence.errors import StoreError
 from ringfence.protocol import arun
 from ringfence.transactions.outcome import Outcome, Vote
@@ -69,7 +70,7 @@ class RedisParticipant:
 
     def __init__(self, url: str, *, timeout: float = 5.0, alone: bool = False) -> None:
         self.site = site(url, AioServer, AioClusterServer, timeout, alone)
-        self.place = (self.site.server.place, self.site.keys.tag)
+        self.place = (_redis.store(url), self.site.keys.tag)
         self._steps = Steps(self.site)
         self.capabilities = Capabilities(concurrent=not alone, durable=False)
         self._asked = False

@@ -88,9 +88,16 @@ def encoded(value: Word) -> bytes:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InvalidType(f"Redis keeps str, bytes, int and float, not {value!r}")
     try:
-        return (value if isinstance(value, str) else repr(value)).encode()
+        return _text(value).encode()
     except UnicodeEncodeError as error:
         raise InvalidValue(f"{value[:40]!r} has no UTF-8 form (a lone surrogate); use bytes") from error  # type: ignore[index]
+
+
+def _text(value: str | float) -> str:
+    """Return a value as text; subclasses, of NumPy and enumerations, show themselves otherwise."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
 
 
 def bit(gid: str) -> int:

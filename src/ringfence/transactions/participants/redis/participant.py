@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ringfence import _redis
 from ringfence.errors import StoreError
 from ringfence.protocol import run
 from ringfence.transactions.outcome import Outcome, Vote
@@ -93,7 +94,7 @@ class RedisParticipant:
 
     def __init__(self, url: str, *, timeout: float = 5.0, alone: bool = False) -> None:
         self.site = site(url, Server, ClusterServer, timeout, alone)
-        self.place = (self.site.server.place, self.site.keys.tag)
+        self.place = (_redis.store(url), self.site.keys.tag)
         self._steps = Steps(self.site)
         self._capabilities = Capabilities(concurrent=not alone, durable=False)
         self._asked = False

@@ -119,7 +119,7 @@ end
 """
 
 _PREPARE = """
-if redis.call('EXISTS', STAGE) == 1 then return {'yes'} end
+if redis.call('EXISTS', STAGE) == 1 then return {'over', 'prepared'} end
 local done = redis.call('GET', DONE)
 if done then return {'over', done} end
 local no = against()
@@ -139,7 +139,7 @@ return {#commands > 0 and 'yes' or 'read only'}
 
 _ONE_PHASE = """
 local bit = tonumber(ARGV[#ARGV])
-if redis.call('GETBIT', SETTLED, bit) == 1 then return {'yes'} end
+if redis.call('GETBIT', SETTLED, bit) == 1 then return {'over', 'committed'} end
 if redis.call('GETBIT', SETTLED, bit + 1) == 1 then return {'over', 'aborted'} end
 local no = against()
 if no then return no end

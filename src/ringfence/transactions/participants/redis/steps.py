@@ -30,6 +30,18 @@ KNOWN_MS = 86_400_000
 
 _VOTES = {b"yes": Vote.YES, b"read only": Vote.READ_ONLY}
 
+_REUSED = (
+    "other work of this gid was {} in this Redis before; see that no two names of participants are one Redis with one "
+    "tag, and that no decision store was lost or begun anew"
+)
+
+_OVER = {
+    "aborted": "it was settled as aborted before",
+    "committed": _REUSED.format("committed"),
+    "prepared": _REUSED.format("prepared"),
+}
+"""What stands of a transaction -> why work of that gid is refused; each request is sent once, so it is other work."""
+
 
 class Steps:
     """What `RedisParticipant` and its twin for asyncio do.
@@ -210,7 +222,7 @@ def _against(work: Work, kind: bytes, details: list[str]) -> Exception:
             resource, fence = list(work.marks.items())[int(details[0])]
             return FenceRejected(resource, fence, int(details[1]))
         case b"over":
-            return Aborted(gid, f"it was settled as {details[0]} before")
+            return Aborted(gid, _OVER[details[0]])
     return Aborted(gid, details[0])
 
 
