@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ringfence.errors import Aborted, FenceRejected, HeuristicOutcome, InDoubt, StoreTimeout
+from ringfence.errors import Aborted, FenceRejected, HeuristicOutcome, InDoubt, RingfenceError, StoreTimeout
 from ringfence.testing.servers import resp
 from ringfence.testing.servers.redis import Redis
 from ringfence.testing.suites import refused
@@ -112,6 +112,42 @@ class Laws:
                 branch.hset("s", "f", 1)
                 refused(Aborted, getattr(participant, end), ONE)
                 assert self.ask("EXISTS", "x") == 0
+
+    def test_what_the_user_may_not_do_is_found_before_anything_is_done(self) -> None:
+        for end in ("prepare", "one_phase"):
+            for rights in (
+                ("resetkeys", "~ringfence:*", "~x"),
+                ("-hset",),
+                ("-setbit",),
+                ("resetkeys", "~x", "~h"),
+            ):
+                with self.opened() as participant:
+                    branch = participant.begin(ONE)
+                    branch.set("x", 1)
+                    branch.hset("h", "f", 1)
+                    self.ask("ACL", "SETUSER", "default", *rights)
+                    try:
+                        refused(RingfenceError, getattr(participant, end), ONE)
+                        self.ask("ACL", "SETUSER", "default", "+@all", "allkeys")
+                        assert self.left() == []
+                        assert self.ask("EXISTS", "x", "h") == 0
+                    finally:
+                        self.ask("ACL", "SETUSER", "default", "+@all", "allkeys")
+
+    def test_a_right_that_is_lost_after_the_promise_leaves_the_work_whole(self) -> None:
+        with self.opened() as participant:
+            branch = participant.begin(ONE)
+            branch.set("x", 1)
+            branch.hset("h", "f", 1)
+            participant.prepare(ONE)
+            self.ask("ACL", "SETUSER", "default", "-hset")
+            try:
+                refused(HeuristicOutcome, participant.commit, ONE)
+                assert self.ask("EXISTS", "x") == 0
+            finally:
+                self.ask("ACL", "SETUSER", "default", "+@all")
+            participant.commit(ONE)
+            assert self.ask("HGET", "h", "f") == b"1"
 
     def test_staged_work_that_cannot_be_carried_out_any_more_is_kept_and_told(self) -> None:
         with self.opened() as participant:

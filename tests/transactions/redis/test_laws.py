@@ -41,6 +41,14 @@ RULES = {
         ("return found and {'refused', found}", "return false"),
         "test_a_command_that_cannot_be_carried_out_is_found_before_the_first_one_is",
     ),
+    "rights are looked at first": (
+        ("return not redis.acl_check_cmd(unpack(command))", "return false"),
+        "test_what_the_user_may_not_do_is_found_before_anything_is_done",
+    ),
+    "rights over the participant's own keys are looked at first": (
+        ("obstacle(commands) or not_ours()", "obstacle(commands)"),
+        "test_what_the_user_may_not_do_is_found_before_anything_is_done",
+    ),
     "staged commands are looked at again": (
         ("if found then return {'otherwise', found .. ' now'} end", ""),
         "test_staged_work_that_cannot_be_carried_out_any_more_is_kept_and_told",
