@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class Notes:
 
     def __init__(self, branch: Any) -> None:
         self.branch = branch
+        self._process = os.getpid()
         self._savepoints: list[str] = []
         self._failed_at = 0
 
@@ -53,8 +55,12 @@ class Notes:
         """Take note of a statement before it runs.
 
         Raises:
-            InvalidValue: it would begin or end a transaction, or the transaction is over.
+            InvalidValue: it would begin or end a transaction, or the transaction is over, or is another process's.
         """
+        if self._process != os.getpid():
+            raise InvalidValue(
+                f"transaction {self.branch.gid} is of the process that forked this one; start a new one"
+            )
         if self.branch.over:
             raise InvalidValue(f"transaction {self.branch.gid} is over; start a new one")
         if not self._is_savepoint(sql):

@@ -7,6 +7,7 @@ decisions of the manager, which are then committed together with it.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class LentBranch(Lent):
         failed: the error of one that failed.
         fences: the fences that its end is to compare, by resource.
         over: it has ended.
+        process: where it was begun; a forked child has nothing to do with it.
     """
 
     writes = may_write = over = closed = False
@@ -48,6 +50,7 @@ class LentBranch(Lent):
         self.connection = connection
         self.notes = Notes(self)
         self.fences: dict[str, int] = {}
+        self.process = os.getpid()
         self._returned = returned
 
     @property
@@ -116,13 +119,14 @@ class SqliteOnLent(SqliteParticipant):
 
     def guard(self, gid: str, resource: str, fence: int) -> None:
         """Compare `fence` with the mark of `resource` when the branch ends."""
-        if gid not in self._lent:
+        branch = self._mine(gid)
+        if branch is None:
             raise Aborted(gid, "its branch is not open here; its work was lost or given up")
-        self._lent[gid].fences[resource] = fence
+        branch.fences[resource] = fence
 
     def prepare(self, gid: str) -> Vote:
         """Give up what only read; refuse what wrote, which SQLite cannot prepare."""
-        branch = self._lent.get(gid)
+        branch = self._mine(gid)
         if branch is None:
             return super().prepare(gid)
         branch.refuse_failed()
@@ -132,12 +136,14 @@ class SqliteOnLent(SqliteParticipant):
                 "SQLite prepares nothing on a connection of the application; let its file hold the decisions "
                 f"(decisions='sqlite:///{self.path}'), or write to it through ringfence's own participant",
             )
+        with _plain_rows(branch.connection) as connection:
+            compare_fences(connection, branch)  # type: ignore[arg-type]
         self.rollback(gid)
         return Vote.READ_ONLY
 
     def one_phase(self, gid: str) -> None:
         """Commit the branch, marked in the same transaction."""
-        branch = self._lent.get(gid)
+        branch = self._mine(gid)
         if branch is None:
             super().one_phase(gid)
             return
@@ -147,7 +153,7 @@ class SqliteOnLent(SqliteParticipant):
 
     def decide(self, gid: str) -> Outcome:
         """Commit the branch, and the decision row with it."""
-        branch = self._lent.get(gid)
+        branch = self._mine(gid)
         if branch is None:
             return super().decide(gid)
         _refuse_unsynced(branch)
@@ -159,7 +165,7 @@ class SqliteOnLent(SqliteParticipant):
 
     def rollback(self, gid: str) -> None:
         """Give up the branch."""
-        branch = self._lent.get(gid)
+        branch = self._mine(gid)
         if branch is None:
             super().rollback(gid)
             return
@@ -167,9 +173,10 @@ class SqliteOnLent(SqliteParticipant):
         self._end_lent(branch)
 
     def close(self) -> None:
-        """Roll back open branches, and close the connections of its own."""
+        """Roll back open branches, but none of the process this one was forked from; close its own connections."""
         for gid in list(self._lent):
-            self.rollback(gid)
+            if self._mine(gid) is not None:
+                self.rollback(gid)
         super().close()
 
     def look(self, gid: str) -> None:
@@ -183,21 +190,24 @@ class SqliteOnLent(SqliteParticipant):
         """Nobody waits for the branch of `gid` any more: what is open is rolled back."""
         self.rollback(gid)
 
+    def _mine(self, gid: str) -> LentBranch | None:
+        branch = self._lent.get(gid)
+        return branch if branch is not None and branch.process == os.getpid() else None
+
     @contextmanager
     def _last(self, branch: LentBranch) -> Iterator[None]:
         """Commit what the block adds to a branch; after an error nothing of it is left."""
         connection = branch.connection
-        rows, connection.row_factory = connection.row_factory, None
         try:
-            branch.refuse_failed()
-            compare_fences(connection, branch)  # type: ignore[arg-type]
-            yield
-            _commit(self.path, connection)
+            with _plain_rows(connection) as plain:
+                branch.refuse_failed()
+                compare_fences(plain, branch)  # type: ignore[arg-type]
+                yield
+                _commit(self.path, connection)
         except BaseException:
             _roll_back(connection)
             raise
         finally:
-            connection.row_factory = rows
             if not connection.in_transaction:
                 self._end_lent(branch)
 
@@ -205,6 +215,16 @@ class SqliteOnLent(SqliteParticipant):
         branch.over = True
         self._lent.pop(branch.gid, None)
         branch.give_back()
+
+
+@contextmanager
+def _plain_rows(connection: Any) -> Iterator[Any]:
+    """The connection, whose rows are tuples for a while."""
+    rows, connection.row_factory = connection.row_factory, None
+    try:
+        yield connection
+    finally:
+        connection.row_factory = rows
 
 
 def _commit(path: str, connection: sqlite3.Connection) -> None:
