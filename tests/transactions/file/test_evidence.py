@@ -9,8 +9,9 @@ import pytest
 
 from ringfence.errors import InvalidValue, ProofRejected, StoreError
 from ringfence.transactions import Outcome
-from ringfence.transactions.decisions.file import DecisionLog, FileDecisions
+from ringfence.transactions.decisions.file import DecisionLog, FileDecisions, pack
 from ringfence.transactions.decisions.file.disk import Disk
+from ringfence.transactions.decisions.file.frame import frame, scan
 from ringfence.transactions.decisions.file.log import Log
 from ringfence.transactions.merkle import Checkpoint, ConsistencyProof, InclusionProof, MerkleTree
 from tests.transactions.file.test_damage import IDENTITY, SMALL, write
@@ -123,22 +124,44 @@ def test_a_log_that_was_cut_is_found_out(tmp_path: Path) -> None:
         DecisionLog(tmp_path / "cut").check(kept)
 
 
-def test_a_pack_whose_records_are_not_those_of_its_tree_is_found_out(tmp_path: Path) -> None:
-    from ringfence.transactions.decisions.file import pack
+def forge(path: Path, head: bytes, body: bytes) -> None:
+    """Make a pack of the first frame of one and the second of another."""
+    parts = []
+    for number, data in enumerate((head, body)):
+        end = 8 + int.from_bytes(data[:4], "little")
+        end += -end % 8
+        parts.append(data[end:] if number else data[:end])
+    path.write_bytes(b"".join(parts))
 
+
+@pytest.mark.parametrize("forged", ["a record", "a record too many", "no span"])
+def test_a_pack_that_does_not_say_what_its_records_are_is_found_out(tmp_path: Path, forged: str) -> None:
     groups = [[f"committed main.1.{seq}"] for seq in range(1, 46)]
     write(tmp_path, groups, SMALL, pack=True)
-    log = DecisionLog(tmp_path)
-    kept = log.checkpoint()
-    first = pack.read_pack(Disk(tmp_path), 1)
-    forged = pack.encode(IDENTITY, 1, 0, ["aborted main.1.1", *first.records()[1:]])
-    honest = (tmp_path / "00000001.pack").read_bytes()
-    head = 8 + int.from_bytes(honest[:4], "little")
-    head += -head % 8
-    forged_head = 8 + int.from_bytes(forged[:4], "little")
-    (tmp_path / "00000001.pack").write_bytes(honest[:head] + forged[forged_head + -forged_head % 8 :])
+    kept = DecisionLog(tmp_path).checkpoint()
+    path = tmp_path / "00000001.pack"
+    honest, first = path.read_bytes(), pack.read_pack(Disk(tmp_path), 1)
+    records = first.records()
+    if forged == "a record":
+        forge(path, honest, pack.encode(IDENTITY, 1, 0, ["aborted main.1.1", *records[1:]]))
+    elif forged == "a record too many":
+        forge(path, honest, pack.encode(IDENTITY, 1, 0, [*records, "aborted main.1.777"]))
+    else:
+        lines = scan(honest)[0][0].split(b"\n")
+        forge(path, frame(b"\n".join(line for line in lines if not line.startswith(b"span "))), honest)
     with pytest.raises(ProofRejected, match="its records are not those of its tree"):
         DecisionLog(tmp_path).check(kept)
+
+
+def test_a_log_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(FileDecisions("decisions", segment=SMALL)) as store:
+        store.begin_epoch("main")
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        decide(store, 1, 60)
+    assert list(tmp_path.glob("elsewhere/*")) == []
+    assert DecisionLog(tmp_path / "decisions").get("main.1.60") is COMMITTED
 
 
 def test_checkpoints_of_another_log_prove_nothing(tmp_path: Path) -> None:

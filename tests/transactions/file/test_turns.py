@@ -5,7 +5,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ringfence.transactions.decisions.file.turns import Turns
+import pytest
+
+from ringfence.transactions.decisions.file.turns import Group, Turns
 
 
 class Writer:
@@ -80,3 +82,23 @@ def test_what_nobody_waits_for_is_written_in_the_end() -> None:
     group.add("two")
     group.write_all()
     assert written == ["one", "two"]
+
+
+def test_an_interrupt_before_the_next_group_is_there_stops_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    turns = Turns(written.extend)
+    group = turns.add("first")
+
+    def lead(group: Group, me: int) -> None:
+        group.leader = me
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(turns, "_lead_or_follow", lead)
+        turns.finish(group)
+    assert isinstance(group.error, KeyboardInterrupt)
+    later = turns.add("second")
+    turns.finish(later)
+    assert (written, later.error) == (["second"], None)

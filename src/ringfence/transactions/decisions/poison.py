@@ -1,8 +1,8 @@
 """After a failed fsync, a process decides nothing more.
 
 What the system's cache says then is not what the disk says, and asking again does not help: the next fsync may
-succeed without having written anything. A new process reads the disk. (PostgreSQL's "fsyncgate", 2018; Rebello et
-al., "Can applications recover from fsync failures?", USENIX ATC 2020.)
+succeed without having written anything. (PostgreSQL's "fsyncgate", 2018; Rebello et al., "Can applications recover from
+fsync failures?", USENIX ATC 2020.)
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Disk:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(folder)
+        self.path = os.path.abspath(folder)  # wherever the process goes later
         self._folder = Path(self.path)
         self._lock: FolderLock | None = None
         self._names: int | None = None

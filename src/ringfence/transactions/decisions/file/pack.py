@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ringfence.errors import StoreError
 from ringfence.transactions.decisions.file.disk import Disk
 from ringfence.transactions.decisions.file.frame import damaged, frame, scan
 from ringfence.transactions.merkle.tree import Place, cover, grown, leaf_hash
@@ -54,9 +55,22 @@ class Pack:
     others: Sequence[str]
 
     def records(self) -> list[str]:
-        """Its records, oldest first; read from the disk."""
-        body = _read(self.disk, self.number)[1]
+        """Its records, oldest first; read from the disk.
+
+        Raises:
+            StoreError: the disk does not give them.
+        """
+        try:
+            body = _read(self.disk, self.number)[1]
+        except OSError as error:
+            raise StoreError(f"{self.disk.path}/{name_of(self.number)} cannot be read: {error}") from error
         return list(_unfolded(zlib.decompress(body).decode().splitlines()))
+
+    def is_whole(self) -> bool:
+        """Does its first frame say of its records what they are, and of no others?"""
+        records = self.records()
+        head = _head(self.identity, self.number, self.start, records, _decided(records))
+        return _read(self.disk, self.number)[0] == head
 
 
 def name_of(number: int) -> str:
@@ -66,15 +80,9 @@ def name_of(number: int) -> str:
 
 def encode(identity: str, number: int, start: int, records: Sequence[str]) -> bytes:
     """Return the pack of a segment's records."""
-    lines = [f"{FORMAT} log {identity} pack {number} after {start} count {len(records)}"]
-    decided = [_DECIDED.fullmatch(record) for record in records]
-    nodes = grown(start, [leaf_hash(record.encode()) for record in records])
-    kept = b"".join(nodes[place] for place in cover(start, start + len(records)))
-    lines.append(f"nodes {base64.b64encode(kept).decode()}")
-    lines += [f"span {name} {epoch} {low} {high}" for (name, epoch), (low, high) in _spans(decided).items()]
-    lines += [record for record, found in zip(records, decided, strict=True) if not found]
+    decided = _decided(records)
     body = zlib.compress("\n".join(_folded(records, decided)).encode())
-    return frame("\n".join(lines).encode()) + frame(body)
+    return frame(_head(identity, number, start, records, decided)) + frame(body)
 
 
 def read_pack(disk: Disk, number: int) -> Pack:
@@ -106,6 +114,20 @@ def _read(disk: Disk, number: int) -> tuple[bytes, bytes]:
     if len(payloads) != 2 or end != len(data):
         raise damaged(f"{disk.path}/{name_of(number)}", end, "it is two frames and nothing else")
     return payloads[0], payloads[1]
+
+
+def _decided(records: Sequence[str]) -> Decided:
+    return [_DECIDED.fullmatch(record) for record in records]
+
+
+def _head(identity: str, number: int, start: int, records: Sequence[str], decided: Decided) -> bytes:
+    lines = [f"{FORMAT} log {identity} pack {number} after {start} count {len(records)}"]
+    nodes = grown(start, [leaf_hash(record.encode()) for record in records])
+    kept = b"".join(nodes[place] for place in cover(start, start + len(records)))
+    lines.append(f"nodes {base64.b64encode(kept).decode()}")
+    lines += [f"span {name} {epoch} {low} {high}" for (name, epoch), (low, high) in _spans(decided).items()]
+    lines += [record for record, found in zip(records, decided, strict=True) if not found]
+    return "\n".join(lines).encode()
 
 
 def _spans(decided: Decided) -> dict[tuple[str, int], Span]:

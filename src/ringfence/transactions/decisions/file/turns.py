@@ -89,6 +89,8 @@ class Turns:
     def _end(self, group: Group) -> None:
         with self._turn:
             group.done, self._writing = True, False
+            if self._next is group:  # an interrupt came before there was another
+                self._next = Group()
             if group.changed is not None:
                 group.changed.notify_all()
             if self._next.changed is not None:
