@@ -151,3 +151,12 @@ def test_two_clusters_of_plain_memory_shards_share_nothing() -> None:
         cluster.put("k", "v")
     with Cluster({"a": "memory://", "b": "memory://"}, decisions="memory://", locks="memory://") as cluster:
         assert cluster.get("k") is None
+
+
+def test_recovering_another_name_disturbs_nobody_of_the_own_name(store: Store) -> None:
+    with store.open() as living, store.open() as command:
+        with living.transaction() as tx:
+            for key in "abcdef":
+                tx.put(key, key)
+            command.recover("other")
+        assert [living.get(key) for key in "abcdef"] == list("abcdef")

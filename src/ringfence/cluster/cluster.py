@@ -243,7 +243,8 @@ class Cluster:
             name: of a client that is dead. If not given: this client's own name; and what a rebalancer left, if none
                 is at work now.
         """
-        self._view.start()
+        if name in (None, self._view.coordinator.name):
+            self._view.start()
         report = run(self._view.coordinator.recover(name))
         if name is None and self._left_prepared_by(COORDINATOR):
             self._recover_rebalancer(report)
