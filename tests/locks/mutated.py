@@ -1,6 +1,7 @@
 """Histories made wrong, which a checker has to reject."""
 
 import math
+from collections import Counter
 
 from ringfence.testing.linearizability import Operation
 
@@ -18,8 +19,9 @@ def swapped(history: list[Operation]) -> list[Operation]:
 
 
 def without_a_release(history: list[Operation]) -> list[Operation]:
-    """The history, with a holder less who gave the lock back."""
-    releases = [operation for operation in history if operation.action == "release" and operation.answer]
+    """The history, with a holder less who gave the lock back, and whose lease did not end otherwise."""
+    ends = Counter((o.owner, o.fence) for o in history if o.action in ("release", "expire"))
+    releases = [o for o in history if o.action == "release" and o.answer and ends[o.owner, o.fence] == 1]
     return [operation for operation in history if operation is not releases[len(releases) // 2]]
 
 
