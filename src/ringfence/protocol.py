@@ -71,16 +71,17 @@ now = functools.partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time
 """Seconds on a clock that never goes back and, where the system has one, runs on in suspend."""
 
 
-def run(steps: Effects[T], known: list[Any] | None = None) -> T:
+def run(steps: Effects[T], known: list[Any] | None = None, outcome: Any = None) -> T:
     """Drive a protocol to its end in this thread, and return its result.
 
     Args:
         steps: the protocol.
         known: what came of its first effects, where these were carried out before; an exception if they failed. It
             is emptied.
+        outcome: what came of the effect that it stands at, an exception if that failed; None if it has not begun.
     """
-    resume: Any = steps.send
-    value: Any = None
+    resume: Any = steps.throw if isinstance(outcome, BaseException) else steps.send
+    value: Any = outcome
     while True:
         try:
             effect = resume(value)

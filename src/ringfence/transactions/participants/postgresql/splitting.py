@@ -59,29 +59,12 @@ def _one(effect: Effect) -> Effects[Any]:
     return (yield effect)
 
 
-def _rest(steps: Effects[T], receive: Callable[[], Any]) -> Effects[T]:
-    """A protocol from the answer to its first request on."""
-    resume: Any = steps.send
-    value: Any
-    try:
-        value = receive()
-    except BaseException as error:
-        value, resume = error, steps.throw
-    while True:
-        try:
-            effect = resume(value)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        try:
-            value = yield effect
-            resume = steps.send
-        except BaseException as error:
-            value, resume = error, steps.throw
-
-
 def _finish(steps: Effects[T], receive: Callable[[], Any]) -> T:
-    return run(_rest(steps, receive))
+    try:
+        outcome = receive()
+    except BaseException as error:  # thrown in, so that the protocol can clean up
+        outcome = error
+    return run(steps, outcome=outcome)
 
 
 def _answer(value: T) -> T:
