@@ -14,7 +14,7 @@ from ringfence.errors import Aborted, BackendUnavailable, InvalidValue
 from ringfence.protocol import Call, Effects, arun, run
 from ringfence.transactions.participants.mariadb.failures import is_conflict
 from ringfence.transactions.participants.mariadb.statements import is_read
-from ringfence.transactions.participants.sqlite.branch import Result
+from ringfence.transactions.participants.result import Result
 
 _AT_ONCE = 100
 """How many statements of `executemany` are sent together: their answers must fit into what the network holds."""

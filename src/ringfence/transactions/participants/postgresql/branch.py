@@ -12,25 +12,12 @@ from ringfence.protocol import Call, Effects, arun, run
 from ringfence.transactions.participants.postgresql.errors import conflict, parsed_anew
 from ringfence.transactions.participants.postgresql.sql import may_only_read
 from ringfence.transactions.participants.postgresql.statements import BEGIN, HAS_WRITTEN, ROLLBACK, BranchSql
+from ringfence.transactions.participants.result import Result
 
 Parameters: TypeAlias = Sequence[Any] | dict[str, Any]
 
 _TOGETHER = 500
 """How many rows of `executemany` go out at once."""
-
-
-class Result(list[tuple[Any, ...]]):
-    """The rows of a statement, as a list of tuples.
-
-    Attributes:
-        rowcount: how many rows a statement changed or found, -1 where PostgreSQL does not say.
-    """
-
-    __slots__ = ("rowcount",)
-
-    def __init__(self, rows: list[tuple[Any, ...]], rowcount: int) -> None:
-        super().__init__(rows)
-        self.rowcount = rowcount
 
 
 class BaseBranch:

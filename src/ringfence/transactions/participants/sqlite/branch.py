@@ -9,25 +9,10 @@ from typing import Any
 from ringfence._sqlite import Connection, translating
 from ringfence.errors import Aborted
 from ringfence.transactions.gid import Gid
+from ringfence.transactions.participants.result import Result
 from ringfence.transactions.participants.sqlite import redo
 from ringfence.transactions.participants.sqlite.deterministic import Answers
 from ringfence.transactions.participants.sqlite.statements import is_read
-
-
-class Result(list[tuple[Any, ...]]):
-    """The rows of a statement, as a list of tuples.
-
-    Attributes:
-        rowcount: how many rows an INSERT, UPDATE or DELETE changed, -1 for other statements.
-        lastrowid: the rowid of the last row inserted.
-    """
-
-    __slots__ = ("lastrowid", "rowcount")
-
-    def __init__(self, rows: list[tuple[Any, ...]], rowcount: int, lastrowid: int | None) -> None:
-        super().__init__(rows)
-        self.rowcount = rowcount
-        self.lastrowid = lastrowid
 
 
 class SqliteBranch:
