@@ -242,6 +242,17 @@ def test_it_says_whether_it_is_durable(options: dict[str, str], said: str | None
         participant.one_phase(GID)
 
 
+def test_one_that_a_replica_may_replace_is_not_durable() -> None:
+    options = {"appendonly": "yes"}
+    with (
+        Redis(options=options) as server,
+        Redis() as replica,
+        closing(RedisParticipant(server.url)) as participant,
+    ):
+        resp.ask(replica.port, "REPLICAOF", "127.0.0.1", str(server.port))
+        wait_until(lambda: "replicas" in str(participant.shortcoming()))
+
+
 def test_one_that_does_not_tell_its_settings_is_not_durable() -> None:
     with Redis(durable=True) as server, closing(RedisParticipant(server.url)) as participant:
         resp.ask(server.port, "ACL", "SETUSER", "default", "-config")

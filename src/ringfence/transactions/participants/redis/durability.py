@@ -12,7 +12,7 @@ SETTINGS = {"appendonly": "yes", "appendfsync": "always"}
 
 
 def shortcoming(server: Any) -> Effects[str | None]:
-    """Why what this Redis has acknowledged may be lost, in a power failure or for want of memory; None if it cannot be.
+    """Why what this Redis has acknowledged may be lost in a power failure or a failover, or evicted; None if it cannot.
 
     Raises:
         BackendUnavailable: the server cannot be reached.
@@ -20,6 +20,7 @@ def shortcoming(server: Any) -> Effects[str | None]:
     """
     try:
         found = (yield from _settings(server, "append*")) | (yield from _settings(server, "maxmemory*"))
+        replicas = (yield Call(server, "ask", ("INFO", "replication"))).get("connected_slaves", 0)
     except StoreError as error:
         if type(error) is not StoreError:
             raise
@@ -29,6 +30,8 @@ def shortcoming(server: Any) -> Effects[str | None]:
             return f"{name} is {found.get(name)!r}, not {value!r}"
     if found.get("maxmemory") != "0" and found.get("maxmemory-policy", "").startswith("allkeys"):
         return f"maxmemory-policy {found['maxmemory-policy']} evicts keys that are written to last"
+    if replicas:
+        return f"one of its {replicas} replicas may take its place without what it has acknowledged last"
     return None
 
 
