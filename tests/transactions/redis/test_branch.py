@@ -20,6 +20,7 @@ from ringfence.transactions import TransactionManager
 from ringfence.transactions import participants as participant_stores
 from ringfence.transactions.participants.redis import RedisBranch, RedisParticipant
 from ringfence.transactions.participants.redis.keys import encoded
+from tests.locks.waiters import wait_until
 
 pytestmark = pytest.mark.servers
 
