@@ -22,6 +22,12 @@ local function stale(mark, fence)
   return #mark > #fence or (#mark == #fence and mark > fence)
 end
 """
+PREPARED_MARK = """
+-- The key with the gids of prepared branches that were compared with a mark: until they are over, it is not raised.
+local function prepared(mark)
+  return mark .. ':prepared'
+end
+"""
 _PORT = 6379
 _SENTINEL_PORT = 26379
 

@@ -163,7 +163,7 @@ class Laws:
             assert self.ask("HGET", "h", "f") == b"1"
 
     def test_a_prepare_that_comes_after_the_rollback_is_refused(self) -> None:
-        with self.opened() as participant, self.opened_again(participant) as successor:
+        with self.opened() as participant, self.opened_again() as successor:
             participant.begin(ONE).set("x", 1)
             successor.rollback(ONE)
             refused(Aborted, participant.prepare, ONE)
@@ -195,7 +195,7 @@ class Laws:
 
     def test_other_work_of_a_gid_that_was_used_before_is_refused(self) -> None:
         for end in ("prepare", "one_phase"):
-            with self.opened() as participant, self.opened_again(participant) as other:
+            with self.opened() as participant, self.opened_again() as other:
                 for opened, key in ((participant, "x"), (other, "y")):
                     opened.begin(ONE).set(key, 1)
                 getattr(participant, end)(ONE)
@@ -215,7 +215,8 @@ class Laws:
             refused(HeuristicOutcome, participant.rollback, TWO)
             self.staged(participant, THREE)
             self.ask("DEL", f"ringfence:{{txn}}:stage:{THREE}")
-            refused(HeuristicOutcome, participant.commit, THREE)
+            with self.opened_again() as other:
+                refused(HeuristicOutcome, other.commit, THREE)
 
     def test_a_newer_fence_refuses_an_older_one(self) -> None:
         for end in ("prepare", "one_phase"):
@@ -224,6 +225,7 @@ class Laws:
                     participant.begin(gid).set(f"x{fence}", 1)
                     participant.guard(gid, "report", fence)
                     getattr(participant, end)(gid)
+                    participant.commit(gid)
                 participant.begin(THREE).set("x", 1)
                 participant.guard(THREE, "report", 9)
                 error = refused(FenceRejected, getattr(participant, end), THREE)
@@ -239,6 +241,51 @@ class Laws:
             participant.guard(ONE, "b", 5)
             refused(FenceRejected, participant.prepare, ONE)
             assert self.ask("EXISTS", "ringfence:guard:{a}") == 0
+
+    def test_a_newer_fence_waits_for_prepared_work_of_an_older_one(self) -> None:
+        """What that writes at its commit would otherwise overwrite what was written under the newer fence."""
+        for end in ("commit", "rollback"):
+            with self.opened() as participant:
+                self.fenced(participant, ONE, "x", 5)
+                assert participant.prepare(ONE) is Vote.YES
+                for ending in ("prepare", "one_phase"):
+                    self.fenced(participant, TWO, "y", 6)
+                    error = refused(Aborted, getattr(participant, ending), TWO)
+                    assert isinstance(error, Aborted)
+                    assert error.retryable
+                    assert ONE in str(error)
+                self.fenced(participant, THREE, "y", 5)
+                assert participant.prepare(THREE) is Vote.YES
+                for gid in (ONE, THREE):
+                    getattr(participant, end)(gid)
+                assert self.ask("EXISTS", "ringfence:guard:{report}:prepared") == 0
+                self.fenced(participant, TWO, "y", 6)
+                assert participant.prepare(TWO) is Vote.YES
+
+    def fenced(self, participant: RedisParticipant, gid: str, key: str, fence: int) -> None:
+        """Begin a branch that writes one key, under a fence."""
+        participant.begin(gid).set(key, fence)
+        participant.guard(gid, "report", fence)
+
+    def test_work_that_was_promised_and_is_lost_is_told(self) -> None:
+        """As when a replica takes over that has not heard of it."""
+        with self.opened() as participant, self.opened_again() as other:
+            self.staged(participant, ONE)
+            assert other.recover() == [ONE]
+            self.ask("FLUSHALL")
+            for asked in (participant, participant, other):
+                assert "lost" in str(refused(HeuristicOutcome, asked.commit, ONE))
+            assert len([found for found in other.resolve_many([ONE, TWO], Outcome.COMMITTED) if found]) == 1
+
+    def test_a_commit_of_what_nobody_here_knows_is_late(self) -> None:
+        with self.opened() as participant, self.opened_again() as other:
+            self.staged(participant, ONE)
+            other.recover()
+            for asked in (participant, participant, other, other):
+                asked.commit(ONE)
+            self.ask("FLUSHALL")
+            for asked in (participant, other):
+                asked.commit(ONE)
 
     def test_one_branch_at_a_time(self) -> None:
         with self.opened(alone=True) as participant:
@@ -318,7 +365,7 @@ class Laws:
             assert participant.recover() == [gids[3]]
 
     @contextmanager
-    def opened_again(self, participant: RedisParticipant) -> Iterator[RedisParticipant]:
+    def opened_again(self) -> Iterator[RedisParticipant]:
         other = RedisParticipant(self.server.url, timeout=0.02)
         try:
             yield other

@@ -94,7 +94,7 @@ RULES = {
         "test_a_transaction_is_settled_once",
     ),
     "a commit looks for a rollback by hand": (
-        ("if redis.call('GET', DONE) == 'aborted' then", "if false then"),
+        ("if done == 'aborted' then", "if false then"),
         "test_what_was_ended_otherwise_by_hand_is_told",
     ),
     "a rollback looks for a commit by hand": (
@@ -102,7 +102,7 @@ RULES = {
         "test_what_was_ended_otherwise_by_hand_is_told",
     ),
     "a commit looks for work that was removed": (
-        ("if redis.call('ZSCORE', PREPARED, gid) then", "if false then"),
+        (" or redis.call('ZSCORE', PREPARED, gid)", ""),
         "test_what_was_ended_otherwise_by_hand_is_told",
     ),
     "fences are compared": (
@@ -116,6 +116,30 @@ RULES = {
     "the mark is raised": (
         ("redis.call('SET', KEYS[i], fence)", ""),
         "test_a_newer_fence_refuses_an_older_one",
+    ),
+    "a mark is not raised over prepared work": (
+        ("if holder then return {'guarded', i - 7, holder} end", ""),
+        "test_a_newer_fence_waits_for_prepared_work_of_an_older_one",
+    ),
+    "prepared work holds its marks": (
+        ("do redis.call('ZADD', prepared(mark), 0, gid) end", "do end"),
+        "test_a_newer_fence_waits_for_prepared_work_of_an_older_one",
+    ),
+    "what is over holds no mark": (
+        ("do redis.call('ZREM', prepared(mark), gid) end", "do end"),
+        "test_a_newer_fence_waits_for_prepared_work_of_an_older_one",
+    ),
+    "an equal fence is not held up": (
+        ("stale(fences[i], mark) and redis.call('ZRANGE'", "redis.call('ZRANGE'"),
+        "test_a_newer_fence_waits_for_prepared_work_of_an_older_one",
+    ),
+    "a commit looks for a promise that is lost": (
+        ("ARGV[3] == '1' or ", ""),
+        "test_work_that_was_promised_and_is_lost_is_told",
+    ),
+    "what was committed before is not lost": (
+        ("promised and not done", "promised"),
+        "test_a_commit_of_what_nobody_here_knows_is_late",
     ),
     "one branch at a time": (("if open and open ~= gid then", "if false then"), "test_one_branch_at_a_time"),
     "prepared work stands in the way": (

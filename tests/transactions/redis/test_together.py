@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from ringfence import LockManager, aio
-from ringfence.errors import Aborted
+from ringfence.errors import Aborted, StoreTimeout
+from ringfence.locks.guards import RedisGuard
 from ringfence.testing.servers import resp
 from ringfence.testing.servers.redis import Redis
 from ringfence.transactions import TransactionManager
@@ -75,6 +77,31 @@ def test_a_lease_that_was_overtaken_commits_nowhere(
         with pytest.raises(Aborted):
             write(first, 1)
     assert values(server, stores) == [2, 2]
+
+
+def test_a_guarded_write_waits_for_prepared_work_under_an_older_fence(server: Redis) -> None:
+    """The prepared work must be carried out if that was decided, and then not over what a newer holder has written."""
+    participant = RedisParticipant(server.url, timeout=PATIENCE)
+    with closing(participant), RedisGuard(server.url, "report", timeout=PATIENCE) as guard:
+        participant.begin("main.1.1").set("x", "older")
+        participant.guard("main.1.1", "report", 5)
+        participant.prepare("main.1.1")
+        impatient = RedisGuard(server.url, "report", timeout=0.05)
+        with impatient, pytest.raises(StoreTimeout, match=r"main\.1\.1"):
+            write(impatient, 6)
+        write(guard, 5)  # the same holder's
+        with ThreadPoolExecutor(1) as pool:
+            newer = pool.submit(write, guard, 6)
+            time.sleep(0.05)
+            assert not newer.done()
+            participant.commit("main.1.1")
+            newer.result(PATIENCE)
+    assert resp.ask(server.port, "GET", "x") == b"6"
+
+
+def write(guard: RedisGuard, fence: int) -> None:
+    with guard.write(fence) as commands:
+        commands.set("x", fence)
 
 
 async def test_tasks_do_the_same(server: Redis, stores: dict[str, str], tmp_path: Path) -> None:

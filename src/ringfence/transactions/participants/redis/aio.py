@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ringfence import _redis
@@ -116,6 +117,10 @@ class RedisParticipant:
     async def settle(self, gid: str) -> Outcome:
         """Like `settled`; a branch that could still commit in one phase no longer can."""
         return await arun(self._steps.settle(gid))
+
+    async def resolve_many(self, gids: Sequence[str], outcome: Outcome) -> list[Exception | None]:
+        """Commit or roll back prepared branches, many requests under way at once."""
+        return await arun(self._steps.resolve_many(gids, outcome))
 
     async def close(self) -> None:
         """Give up branches that were not prepared, and connections. Closing twice is harmless."""

@@ -31,8 +31,12 @@ class Slot:
         self._known: list[str] = []
 
     def urls(self) -> Iterator[str]:
-        """Yield the URLs of nodes that may tell where the slot is, the last one that served it first."""
+        """Yield the URLs of nodes that may tell where the slot is, those first that had it last."""
         return (_redis.member(self._url, address) for address in dict.fromkeys((*self._known, *self._seeds)))
+
+    def failed(self) -> None:
+        """Ask the node that served the slot last: cut off from the others, it may still think that it does."""
+        self._known = self._known[1:]
 
     def served(self, asked: str, ranges: Iterable[Any]) -> str:
         """Return the URL of the node that serves the slot, from what `CLUSTER SLOTS` answered at one.
@@ -48,7 +52,10 @@ class Slot:
 
 
 class ClusterServer(Server):
-    """A Redis Cluster that threads ask, at the node that serves a tag; see `Server`."""
+    """A Redis Cluster that threads ask, at the node that serves a tag; see `Server`.
+
+    After any error the node is looked for anew: another may have taken its place.
+    """
 
     def __init__(self, url: str, tag: str) -> None:
         self.place = _redis.where(url)
@@ -57,8 +64,10 @@ class ClusterServer(Server):
 
     def ask(self, *words: str) -> Any:
         """Return the answer to a command that changes nothing."""
-        self._connected_to()
-        return super().ask(*words)
+        try:
+            return super().ask(*words)
+        except BackendUnavailable:
+            return super().ask(*words)
 
     def close(self) -> None:
         """Close the connections. Closing twice is harmless."""
@@ -66,17 +75,16 @@ class ClusterServer(Server):
             super().close()
 
     def _connected(self) -> tuple[Any, Any]:
-        self._connected_to()
         try:
             return super()._connected()
-        except BackendUnavailable:  # nothing was sent; another node may have taken its place
-            self._client = None
-            self._connected_to()
+        except BackendUnavailable:  # nothing was sent
             return super()._connected()
 
-    def _connected_to(self) -> None:
-        if self._client is None:
-            self._client = _redis.client(self._look(), timeout=PATIENCE)
+    def _reached(self) -> Any:
+        client = self._client
+        if client is None:
+            client = self._client = _redis.client(self._look(), timeout=PATIENCE)
+        return client
 
     def _look(self) -> str:
         failed: StoreError | None = None
@@ -92,10 +100,11 @@ class ClusterServer(Server):
         raise _unreachable(self.place) from failed
 
     def _explained(self, error: BaseException) -> BaseException:
-        if is_of_cluster(error):
+        if isinstance(error, StoreError) and (client := self._client) is not None:
             self._client = None
-            return _moved(self.place)
-        return error
+            self._slot.failed()
+            client.connection_pool.disconnect(inuse_connections=False)
+        return _moved(self.place) if is_of_cluster(error) else error
 
 
 class AioClusterServer(AioServer):
@@ -108,8 +117,10 @@ class AioClusterServer(AioServer):
 
     async def ask(self, *words: str) -> Any:
         """Return the answer to a command that changes nothing."""
-        await self._connected_to()
-        return await super().ask(*words)
+        try:
+            return await super().ask(*words)
+        except BackendUnavailable:
+            return await super().ask(*words)
 
     async def close(self) -> None:
         """Close the connections. Closing twice is harmless."""
@@ -117,17 +128,17 @@ class AioClusterServer(AioServer):
             await super().close()
 
     async def _connected(self) -> tuple[Any, Any]:
-        await self._connected_to()
         try:
             return await super()._connected()
         except BackendUnavailable:
-            self._client = None
-            await self._connected_to()
             return await super()._connected()
 
-    async def _connected_to(self) -> None:
+    async def _reached(self) -> Any:
         if self._client is None:
-            self._client = _redis.aclient(await self._look(), timeout=PATIENCE)
+            url = await self._look()
+            if self._client is None:  # no other task was faster
+                self._client = _redis.aclient(url, timeout=PATIENCE)
+        return self._client
 
     async def _look(self) -> str:
         failed: StoreError | None = None
@@ -142,11 +153,12 @@ class AioClusterServer(AioServer):
                 await client.aclose()
         raise _unreachable(self.place) from failed
 
-    def _explained(self, error: BaseException) -> BaseException:
-        if is_of_cluster(error):
+    async def _explained(self, error: BaseException) -> BaseException:
+        if isinstance(error, StoreError) and (client := self._client) is not None:
             self._client = None
-            return _moved(self.place)
-        return error
+            self._slot.failed()
+            await client.connection_pool.disconnect(inuse_connections=False)
+        return _moved(self.place) if is_of_cluster(error) else error
 
 
 def _address(node: Any, asked: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from ringfence import _redis
@@ -158,11 +157,7 @@ class RedisParticipant:
         Raises:
             OutcomeUnknown: no answer; ask again.
         """
-        calls = [self._steps.ending(gid, outcome) for gid in gids]
-        answers = self.site.server.evaluate_many([call.args for call in calls])
-        return [
-            _error(partial(self._steps.told, gid), answer) for gid, answer in zip(gids, answers, strict=True)
-        ]
+        return run(self._steps.resolve_many(gids, outcome))
 
     def send(self, operation: str, *arguments: Any) -> Callable[[], Any] | None:
         """Send the request of `prepare` or `commit`; return what waits for its answer. See `protocol.Parallel`."""
@@ -177,11 +172,3 @@ class RedisParticipant:
         """Give up branches that were not prepared, and connections. Closing twice is harmless."""
         run(self._steps.close())
         self.site.server.close()
-
-
-def _error(look: Callable[[Any], None], answer: Any) -> Exception | None:
-    try:
-        look(answer)
-    except Exception as error:
-        return error
-    return None

@@ -3,11 +3,13 @@
 All keys of a participant have one hash tag:
 
 - `prepared`: the gids of prepared branches, a sorted set with equal scores.
-- `stage:<gid>`: a prepared branch, a hash: its commands, and the keys it holds.
+- `stage:<gid>`: a prepared branch, a hash: its commands, the keys it holds, and the marks that it has raised.
 - `held`: a hash from each key that a prepared branch has read or written to its gid.
 - `done:<gid>`: "committed" or "aborted", for a day: so late requests are known as such.
 - `settled:…`: two bits for each transaction that committed in one phase, or never will, kept for ever.
 - `branch`: the gid of the open branch, where there is one at a time; it ends by itself when its client dies.
+
+Beside a mark, `ringfence:guard:{resource}:prepared` has the gids of the prepared branches that were compared with it.
 
 A script that fails keeps what it did until then. So each looks at everything first, and then only writes.
 """
@@ -17,7 +19,7 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import NamedTuple
 
-from ringfence._redis import STALE
+from ringfence._redis import PREPARED_MARK, STALE
 
 
 class Script(NamedTuple):
@@ -88,6 +90,8 @@ local function stale_fence()
     fences[i] = take()
     local mark = redis.call('GET', KEYS[i]) or '0'
     if stale(mark, fences[i]) then return {'stale', i - 7, mark} end
+    local holder = stale(fences[i], mark) and redis.call('ZRANGE', prepared(KEYS[i]), 0, 0)[1]
+    if holder then return {'guarded', i - 7, holder} end
   end
 end
 
@@ -111,7 +115,11 @@ local function not_ours()
     {'ZADD', PREPARED, '0', gid}, {'ZREM', PREPARED, gid}, {'HSET', STAGE, 'keys', ''}, {'DEL', STAGE},
     {'HSET', HELD, gid, gid}, {'HDEL', HELD, gid}, {'SET', DONE, ''}, {'SETBIT', SETTLED, '0', '1'}, {'DEL', BRANCH}
   }
-  for i in pairs(fences) do table.insert(needed, {'SET', KEYS[i], '0'}) end
+  for i in pairs(fences) do
+    table.insert(needed, {'SET', KEYS[i], '0'})
+    table.insert(needed, {'ZADD', prepared(KEYS[i]), '0', gid})
+    table.insert(needed, {'ZREM', prepared(KEYS[i]), gid})
+  end
   for _, command in ipairs(needed) do
     if denied(command) then return command[1] .. ' of ' .. command[2] .. ', which the user may not do' end
   end
@@ -128,6 +136,11 @@ end
 
 local function against()
   return out_of_turn() and {'lost'} or stale_fence() or another_read() or another_writes()
+end
+local function marks()
+  local found = {}
+  for i in pairs(fences) do table.insert(found, KEYS[i]) end
+  return found
 end
 local function agree()
   for i, fence in pairs(fences) do redis.call('SET', KEYS[i], fence) end
@@ -147,7 +160,9 @@ if #commands > 0 then
     table.insert(keys, key)
     redis.call('HSET', HELD, key, gid)
   end
-  redis.call('HSET', STAGE, 'commands', cmsgpack.pack(commands), 'keys', cmsgpack.pack(keys))
+  for _, mark in ipairs(marks()) do redis.call('ZADD', prepared(mark), 0, gid) end
+  redis.call(
+    'HSET', STAGE, 'commands', cmsgpack.pack(commands), 'keys', cmsgpack.pack(keys), 'marks', cmsgpack.pack(marks()))
   redis.call('ZADD', PREPARED, 0, gid)
 end
 agree()
@@ -167,9 +182,11 @@ return {'yes'}
 """
 
 _END = """
--- ARGV: gid, milliseconds for which it is known as over.
+-- ARGV: gid; milliseconds for which it is known as over; "1" if it is known that it was prepared.
 local function release()
   for _, key in ipairs(cmsgpack.unpack(redis.call('HGET', STAGE, 'keys'))) do redis.call('HDEL', HELD, key) end
+  local marks = redis.call('HGET', STAGE, 'marks')
+  for _, mark in ipairs(marks and cmsgpack.unpack(marks) or {}) do redis.call('ZREM', prepared(mark), gid) end
   redis.call('ZREM', PREPARED, gid)
   redis.call('DEL', STAGE)
 end
@@ -182,8 +199,10 @@ end
 _COMMIT = """
 local staged = redis.call('HGET', STAGE, 'commands')
 if not staged then
-  if redis.call('GET', DONE) == 'aborted' then return {'otherwise', 'it was rolled back'} end
-  if redis.call('ZSCORE', PREPARED, gid) then return {'otherwise', 'its staged work is gone'} end
+  local done = redis.call('GET', DONE)
+  if done == 'aborted' then return {'otherwise', 'it was rolled back'} end
+  local promised = ARGV[3] == '1' or redis.call('ZSCORE', PREPARED, gid)
+  if promised and not done then return {'otherwise', 'its prepared work is lost'} end
   return {'over', 'committed'}
 end
 local commands = cmsgpack.unpack(staged)
@@ -260,10 +279,10 @@ def made(text: str) -> Script:
 
 _OURS = "local gid = ARGV[1]\n"
 
-PREPARE = script(_ARGUMENTS, STALE, _APPLY, _CHECK, _PREPARE)
-ONE_PHASE = script(_ARGUMENTS, STALE, _APPLY, _CHECK, _ONE_PHASE)
-COMMIT = script(_OURS, _APPLY, _END, _COMMIT)
-ROLLBACK = script(_OURS, _END, _ROLLBACK)
+PREPARE = script(_ARGUMENTS, STALE, PREPARED_MARK, _APPLY, _CHECK, _PREPARE)
+ONE_PHASE = script(_ARGUMENTS, STALE, PREPARED_MARK, _APPLY, _CHECK, _ONE_PHASE)
+COMMIT = script(_OURS, PREPARED_MARK, _APPLY, _END, _COMMIT)
+ROLLBACK = script(_OURS, PREPARED_MARK, _END, _ROLLBACK)
 BEGIN = script(_OURS, _BEGIN)
 RELEASE = script(_OURS, _RELEASE)
 READ = script(_OURS, _READ)

@@ -14,6 +14,7 @@ from ringfence.errors import (
     HeuristicOutcome,
     InDoubt,
     InvalidValue,
+    RingfenceError,
     StoreError,
     StoreTimeout,
 )
@@ -51,11 +52,13 @@ class Steps:
 
     Attributes:
         open: the branches that were begun here and not ended, by gid.
+        promised: the gids that are known to have been prepared, and not to have ended.
     """
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.open: dict[str, Work] = {}
+        self.promised: set[str] = set()
         self._fits = site.keys.clustered
 
     def begin(self, gid: str) -> Effects[Work]:
@@ -83,7 +86,7 @@ class Steps:
         work = self._end(gid)
         if work is None:
             return (yield from self._prepared_before(gid))
-        return _vote(work, (yield self._check(scripts.PREPARE, work)))
+        return self._voted(work, (yield self._check(scripts.PREPARE, work)))
 
     def one_phase(self, gid: str) -> Effects[None]:
         """Carry the branch out at once, if all that it has read is still so."""
@@ -108,14 +111,24 @@ class Steps:
     def ending(self, gid: str, outcome: Outcome) -> Call:
         """Return the request that ends a prepared branch."""
         script = scripts.COMMIT if outcome is Outcome.COMMITTED else scripts.ROLLBACK
-        return self.site.run(script, gid, KNOWN_MS)
+        return self.site.run(script, gid, KNOWN_MS, int(gid in self.promised))
+
+    def resolve_many(self, gids: Sequence[str], outcome: Outcome) -> Effects[list[Exception | None]]:
+        """End prepared branches, many requests under way at once; what went wrong with each.
+
+        Raises:
+            OutcomeUnknown: no answer; ask again.
+        """
+        requests = [self.ending(gid, outcome).args for gid in gids]
+        answers = yield Call(self.site.server, "evaluate_many", (requests,))
+        return [_error(partial(self.told, gid), answer) for gid, answer in zip(gids, answers, strict=True)]
 
     def request(self, operation: str, gid: str) -> tuple[Call, Callable[[Any], Any]] | None:
         """What is to be asked of the server for an operation, and what makes its result of the answer; None if more."""
         if operation == "commit":
             return self.ending(gid, Outcome.COMMITTED), partial(self.told, gid)
         work = self._end(gid) if operation == "prepare" else None
-        return None if work is None else (self._check(scripts.PREPARE, work), partial(_vote, work))
+        return None if work is None else (self._check(scripts.PREPARE, work), partial(self._voted, work))
 
     def recover(self, prefix: str) -> Effects[list[str]]:
         """The gids of prepared branches that begin with a prefix."""
@@ -123,7 +136,9 @@ class Steps:
         found = yield Call(
             self.site.server, "ask", ("ZRANGEBYLEX", self.site.keys.own("prepared"), first, last)
         )
-        return [gid.decode() for gid in found]
+        gids = [gid.decode() for gid in found]
+        self.promised.update(gids)
+        return gids
 
     def settled(self, gid: str) -> Effects[Outcome | None]:
         """Whether a transaction was committed here in one phase, or never will be."""
@@ -188,17 +203,32 @@ class Steps:
             return Vote.YES
         raise _not_open(gid)
 
-    def told(self, gid: str, answer: Sequence[Any] | StoreError) -> None:
+    def told(self, gid: str, answer: Sequence[Any] | RingfenceError) -> None:
         """Look at the answer to `ending`.
 
         Raises:
             HeuristicOutcome: the branch ended otherwise, or cannot end so.
-            StoreError: it stands for the answer.
+            RingfenceError: it stands for the answer.
         """
-        if isinstance(answer, StoreError):
+        if isinstance(answer, RingfenceError):
             raise answer
         if answer[0] == b"otherwise":
             raise HeuristicOutcome(gid, self.site.server.place, answer[1].decode(errors="replace"))
+        self.promised.discard(gid)
+
+    def _voted(self, work: Work, answer: Sequence[Any]) -> Vote:
+        vote = _vote(work, answer)
+        if vote is Vote.YES:
+            self.promised.add(work.gid)
+        return vote
+
+
+def _error(look: Callable[[Any], None], answer: Any) -> Exception | None:
+    try:
+        look(answer)
+    except Exception as error:
+        return error
+    return None
 
 
 def _vote(work: Work, answer: Sequence[Any]) -> Vote:
@@ -216,6 +246,9 @@ def _against(work: Work, kind: bytes, details: list[str]) -> Exception:
             return Aborted(gid, f"prepared work of {holder} holds the key {key!r}", retryable=True)
         case b"changed":
             return Aborted(gid, f"the key {details[0]!r} was changed since it was read", retryable=True)
+        case b"guarded":
+            resource, holder = list(work.marks)[int(details[0])], details[1]
+            return Aborted(gid, f"prepared work of {holder} holds the mark of {resource!r}", retryable=True)
         case b"lost":
             return lost(gid)
         case b"stale":
