@@ -54,9 +54,9 @@ class RedisGuard(BaseGuard[Any]):
     The block collects commands, by the methods that `redis.Redis` has; leaving it sends them in one script, which
     first compares the fence. So it holds up nobody, and a command gives nothing back. As in MULTI, commands that
     precede one that fails stand. While the prepared branch of a transaction under an older lease waits for its end,
-    it waits too, and then raises `StoreTimeout` with the gid. The mark is the key `ringfence:guard:{resource}`; in a Redis Cluster all keys that
-    are written need the hash tag `{resource}`. The mark lasts as long as the data beside it: a Redis that forgets its
-    last second in a crash, or evicts keys, forgets marks. Needs redis-py (extra `redis`).
+    it waits too, and then raises `StoreTimeout` with the gid. The mark is the key `ringfence:guard:{resource}`; in a
+    Redis Cluster all keys that are written need the hash tag `{resource}`. The mark lasts as long as the data beside
+    it: a Redis that forgets its last second in a crash, or evicts keys, forgets marks. Needs redis-py (extra `redis`).
 
     Args:
         url: `redis://`, `rediss://` or `unix://`, with the options of redis-py.
